@@ -1,0 +1,73 @@
+/* Inside kernels/ (and its benchmark): what every instruction set provides. One translation unit each
+ * (kernels_portable.c, kernels_avx2.c, kernels_avx512.c), made from the same bodies (gemm_tile.inc, vecmath.inc,
+ * reduce.inc) over that set's vector layer (simd_*.h). Only those three files are compiled with the set's flags. */
+#ifndef AP_KERNELS_KERNEL_SET_H
+#define AP_KERNELS_KERNEL_SET_H
+
+#include "tensor/kernels/isa.h"
+#include <stddef.h>
+#include <stdint.h>
+
+/* One tile of C, [rows][columns], columns <= 2 vectors: its chains are continued (or, if first, started at +0) over k
+ * steps and stored. The rows are fixed by the kernel. */
+typedef struct ap_gemm_tile {
+    int64_t k;
+    const float *a; /* by_column: a[k*lda + i]; by_row: a[i*lda + k] */
+    int64_t lda;
+    const float *b; /* b[k*ldb + j] */
+    int64_t ldb;
+    float *c; /* c[i*ldc + j] */
+    int64_t ldc;
+    int columns;
+    bool first;
+    const float *next_c, *next_b; /* what the following tiles touch: prefetched, never read */
+} ap_gemm_tile;
+typedef void ap_gemm_kernel(const ap_gemm_tile *tile);
+
+enum { AP_GEMM_MAX_ROWS = 14, AP_GEMM_MAX_WIDTH = 32 };
+typedef struct ap_gemm_kernels {
+    int vector;                                         /* floats */
+    int rows;                                           /* tallest tile */
+    int width;                                          /* widest tile and packed panel: two vectors */
+    ap_gemm_kernel *by_column[2][AP_GEMM_MAX_ROWS + 1]; /* [vectors - 1][rows] */
+    ap_gemm_kernel *by_row[2][AP_GEMM_MAX_ROWS + 1];
+    /* Packing writes whole vectors: up to vector - 1 floats behind the last element are overwritten.
+     * pack_rows:    out[k*stride + i] = row[i][k]        for i < rows <= width, k < count: rows become columns
+     * pack_columns: out[k*stride + i] = source[k*ld + i] for i < rows <= width, k < count */
+    void (*pack_rows)(int rows, int64_t count, const float *const *row, float *out, int64_t stride);
+    void (*pack_columns)(int rows, int64_t count, const float *source, int64_t ld, float *out, int64_t stride);
+} ap_gemm_kernels;
+
+typedef struct ap_kernel_set {
+    ap_gemm_kernels gemm;
+    /* vecmath.h */
+    void (*exp)(size_t n, const float *x, float *y);
+    void (*log)(size_t n, const float *x, float *y);
+    void (*tanh)(size_t n, const float *x, float *y);
+    void (*erf)(size_t n, const float *x, float *y);
+    void (*rsqrt)(size_t n, const float *x, float *y);
+    void (*sigmoid)(size_t n, const float *x, float *y);
+    /* reduce.h */
+    float (*sum)(size_t n, const float *x);
+    float (*dot)(size_t n, const float *x, const float *y);
+    float (*max)(size_t n, const float *x);
+    double (*sum_f64)(size_t n, const float *x);
+    double (*dot_f64)(size_t n, const float *x, const float *y);
+    /* Adds rows x[0..rows) of width columns (<= AP_COLUMN_STRIP) to sums, in order. */
+    void (*add_rows)(int64_t rows, int columns, const float *x, int64_t ld, float *sums);
+    void (*add_into)(size_t n, const float *x, float *y);
+    void (*scale_by)(size_t n, float a, float *y);
+    /* For the benchmark: nothing but independent fma chains. Returns the flops done. */
+    double (*burn)(int64_t rounds, float *sink);
+} ap_kernel_set;
+enum { AP_COLUMN_STRIP = 64 };
+
+extern const ap_kernel_set ap_kernels_portable, ap_kernels_avx2, ap_kernels_avx512;
+
+const ap_kernel_set *ap_kernels_of(ap_isa isa);
+const ap_kernel_set *ap_kernels_current(void); /* those of ap_isa_current() */
+
+/* body(0 .. count-1), on up to `threads` threads: the only place that starts any. Built without OpenMP: on one. */
+void ap_kernels_for(int threads, int64_t count, void (*body)(int64_t index, void *context), void *context);
+
+#endif

@@ -1,0 +1,11 @@
+/* The kernels in plain C: the fallback of machines without AVX2, and the proof that the bits are the definition's. Slow
+ * where fmaf is not an instruction. */
+#include "tensor/kernels/simd_portable.h"
+
+#define KERNEL_SET ap_kernels_portable
+#define TILE_ROWS 4
+#include "tensor/kernels/gemm_tile.inc"
+#include "tensor/kernels/reduce.inc"
+#include "tensor/kernels/vecmath.inc"
+
+#include "tensor/kernels/kernel_set.inc"
