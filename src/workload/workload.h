@@ -1,0 +1,101 @@
+/* The workload interface: data set + model + loss + metric + target, as one table of facts and functions.
+ *
+ * A workload is one folder under workloads/ and one line in workloads/table.c. Its workload.cfg (scales, targets,
+ * published constants; embedded in the program) is read by ap_workload_open; its model code only calls tensor
+ * operations. Not collective, knows no MPI. */
+#ifndef AP_WORKLOAD_WORKLOAD_H
+#define AP_WORKLOAD_WORKLOAD_H
+
+#include "base/config.h"
+#include "data/batch.h"
+#include "tensor/ops.h"
+
+enum { AP_MAX_METRICS = 8, AP_MAX_SUMS = 16 };
+
+typedef struct ap_loss_options {
+    float label_smoothing;
+} ap_loss_options;
+
+typedef struct ap_prepare_options {
+    const char *from, *to; /* folder of the published files; packed file to make */
+    const char *name;      /* data set name recorded in the file, selects the target; NULL: the workload's default */
+} ap_prepare_options;
+
+typedef struct ap_workload {
+    const char *name, *summary, *source; /* source: paper or benchmark section */
+    const char *const *config_text; /* &embedded workload.cfg; indirect so that the table is a constant initialiser */
+    const char *const *variants;    /* NULL-terminated names of held-out variants; NULL: none */
+
+    /* Model dimensions and other options: `model` groups of workload.cfg, job files (`options`) and fixtures' `config`
+     * JSON go through this table. */
+    const ap_option *options;
+    size_t option_count, model_size;
+
+    /* Declares parameters and state in published order. */
+    ap_status (*define)(const void *model, ap_params *params, ap_params *state, ap_error *error);
+    ap_tensor *(*forward)(const void *model, ap_tape *tape, const ap_batch *batch); /* logits */
+    ap_loss (*loss)(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
+                    const ap_loss_options *options);
+    /* Adds one evaluated shard to sums[sum_count] (the caller zeroes them, and adds over shards and batches in fixed
+     * order). */
+    int sum_count;
+    const char *sum_names[AP_MAX_SUMS]; /* names of the sums in fixtures' /outputs; NULL: fixtures do not have it */
+    void (*evaluate)(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums);
+    /* sums over the split -> metrics[metric_count]; examples = real examples of the split. metrics[target_metric] is
+     * compared with the target. */
+    int metric_count, target_metric;
+    const char *metric_names[AP_MAX_METRICS]; /* "accuracy", "loss": column names of the records */
+    void (*metrics)(const double *sums, int64_t examples, double *metrics);
+
+    /* Data. */
+    int fields;
+    ap_field field[AP_MAX_FIELDS];
+    ap_collate *collate;
+    const ap_generator *generator;
+    ap_status (*prepare)(const ap_prepare_options *options, ap_error *error); /* NULL: nothing to prepare */
+    const char *prepare_help;
+} ap_workload;
+
+/* Better-than rule of the metric: '>' (accuracy, SSIM, mAP, BLEU), '<' (loss, WER), or '<=' as "<=" (finewebedu_lm
+ * perplexity). */
+typedef enum ap_direction { AP_HIGHER, AP_LOWER, AP_LOWER_OR_EQUAL } ap_direction;
+bool ap_target_reached(ap_direction direction, double value, double target); /* NaN never reaches */
+
+/* One scale of one workload, as workload.cfg has it: the published facts. Budgets in seconds belong to the machine
+ * named there. */
+typedef struct ap_scale {
+    char *name; /* "full", "mini" */
+    int64_t train_examples, eval_train_examples, validation_examples, test_examples;
+    int64_t eval_batch_size, batch_size; /* batch_size: the published baseline's global training batch */
+    double max_runtime_s, eval_period_s;
+    int64_t step_hint;
+} ap_scale;
+
+/* A workload opened at a scale for a data set: what the harness works with. */
+typedef struct ap_problem {
+    const ap_workload *workload;
+    const char *variant; /* "" = the base workload */
+    ap_scale scale;
+    ap_direction direction;
+    char *loss_type;                       /* "softmax_cross_entropy" */
+    double validation_target, test_target; /* NaN: no such target */
+    bool has_test;
+    void *model; /* workload->model_size bytes, options applied */
+} ap_problem;
+
+const ap_workload *const *ap_workload_table(void); /* NULL-terminated */
+/* AP_CONFIG with the list and the closest name if unknown. */
+ap_status ap_workload_find(const char *name, const ap_workload **workload, ap_error *error);
+
+/* Reads workload.cfg, picks the scale, applies `options` (section of the job file; NULL: none), and the targets for
+ * data set `dataset` (a name; must be listed in the scale's targets). */
+ap_status ap_problem_open(const ap_workload *workload, const char *scale, const char *variant, const char *dataset,
+                          const ap_section *options, ap_problem **problem, ap_error *error);
+void ap_problem_close(ap_problem *problem); /* NULL is fine */
+/* Calls `visit` for every scale and every data set that it has targets for, in the order of workload.cfg. For `algoperf
+ * list`. */
+typedef void ap_target_visitor(void *user, const ap_scale *scale, const char *dataset, double validation_target,
+                               double test_target);
+ap_status ap_workload_each_target(const ap_workload *workload, ap_target_visitor *visit, void *user, ap_error *error);
+
+#endif

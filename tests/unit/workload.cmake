@@ -1,0 +1,6 @@
+ap_unit_test(workload ap_workloads)
+# The workloads' own parts.
+foreach(part mnist_model mnist_data)
+  ap_unit_test(${part} ap_workloads)
+  target_include_directories(test_${part} PRIVATE ${PROJECT_SOURCE_DIR})
+endforeach()
