@@ -1,0 +1,30 @@
+/* Learning-rate multipliers of the published baselines, by 0-based step. In double, with base/fmath.h's cosine, so that
+ * they have the same bits everywhere. Not collective, no state: a step count is all that a restart needs.
+ *
+ * The benchmark has a PyTorch and a JAX form of each; they differ at step 0, for a warmup that is not a whole number of
+ * steps, and after step_hint. These are the PyTorch forms (LinearLR and CosineAnnealingLR chained by SequentialLR). */
+#ifndef AP_ALGORITHMS_SCHEDULE_H
+#define AP_ALGORITHMS_SCHEDULE_H
+
+#include <stdint.h>
+
+/* Linear warmup of W = warmup_steps, then a cosine of C = max(step_hint - W, 1) steps:
+ *
+ *     s < W:   1e-10 + (1 - 1e-10) s / W
+ *     s >= W:  P (1 + cos(pi (s - E) / C)) / 2,   E = ceil(W)
+ *
+ * P = 1 and E = W where W is a whole number (NAdamW casts it). AdamW does not cast it, and SequentialLR restarts the
+ * cosine at the peak only in a step that equals W; otherwise the cosine starts from the rate of the last warmup step: P
+ * = the multiplier at step E - 1. Beyond step_hint it follows the cosine back up (JAX: stays at 0).
+ *
+ * Departure: for W < 1 the PyTorch code would keep the multiplier 1e-10 for the whole training; here P = 1. */
+double ap_schedule_warmup_cosine(int64_t step, double warmup_steps, int64_t step_hint);
+
+/* Linear warmup of W steps, then a linear decay to end_factor over D = int((step_hint - W) decay_steps_factor) steps:
+ *
+ *     s < W:   s / W
+ *     s >= W:  1 - (1 - end_factor) min((s - W) / D, 1);  D = 0: end_factor */
+double ap_schedule_warmup_linear(int64_t step, int64_t warmup_steps, int64_t step_hint, double decay_steps_factor,
+                                 double end_factor);
+
+#endif

@@ -1,0 +1,321 @@
+#include "submission/solo_host.h"
+#include "base/random.h"
+#include "tensor/kernels/reduce.h"
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Named memory: floats shaped like a parameter, or doubles (param < 0). */
+typedef struct entry {
+    char *name;
+    int param;
+    size_t bytes;
+    void *memory;
+} entry;
+
+struct ap_solo {
+    ap_host host;
+    ap_solo_problem problem;
+    float **value, **gradient;
+    bool *asked;
+    entry *entries;
+    int count;
+    bool created; /* init_optimizer_state is over */
+    int64_t step, losses;
+    ap_loss_request last;
+    ap_error failure;
+};
+
+static ap_solo *solo_of(ap_host *host) {
+    return host->private_data;
+}
+
+/* ---- what the submission calls */
+
+static void host_fail(ap_host *host, const char *format, ...) AP_PRINTF(2, 3);
+static void host_fail(ap_host *host, const char *format, ...) {
+    char text[AP_ERROR_TEXT];
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    ap_fail(&solo_of(host)->failure, AP_SUBMISSION, "%s", text);
+}
+
+static void host_log(ap_host *host, const char *format, ...) {
+    (void)host;
+    (void)format;
+}
+
+static void host_stop(ap_host *host, const char *why) {
+    (void)host;
+    (void)why;
+}
+
+static const ap_workload_info *host_workload(ap_host *host) {
+    return solo_of(host)->problem.workload;
+}
+
+static bool host_hyperparameter(ap_host *host, const char *name, double *value) {
+    ap_solo *solo = solo_of(host);
+    for (int i = 0; i < solo->problem.hyperparameters; i++)
+        if (!strcmp(solo->problem.name[i], name)) {
+            solo->asked[i] = true;
+            *value = solo->problem.value[i];
+            return true;
+        }
+    return false;
+}
+
+static float *host_value(ap_host *host, int param) {
+    return solo_of(host)->value[param];
+}
+
+static float *host_gradient(ap_host *host, int param) {
+    return solo_of(host)->gradient[param];
+}
+
+static void *named(ap_host *host, const char *name, int param, size_t bytes) {
+    ap_solo *solo = solo_of(host);
+    for (int i = 0; i < solo->count; i++) {
+        entry *e = &solo->entries[i];
+        if (e->param != param || strcmp(e->name, name) != 0) continue;
+        if (e->bytes == bytes) return e->memory;
+        host_fail(host, "state %s has %zu bytes, %zu are wanted now; use the size it was made with", name, e->bytes,
+                  bytes);
+        return NULL;
+    }
+    if (solo->created) {
+        host_fail(host, "state %s is asked for the first time in a step; create it in init_optimizer_state", name);
+        return NULL;
+    }
+    entry *grown = realloc(solo->entries, ((size_t)solo->count + 1) * sizeof *grown);
+    if (grown) solo->entries = grown;
+    entry new = {strdup(name), param, bytes, calloc(bytes ? bytes : 1, 1)};
+    if (!grown || !new.name || !new.memory) {
+        free(new.name);
+        free(new.memory);
+        host_fail(host, "state %s: out of memory (%zu bytes)", name, bytes);
+        return NULL;
+    }
+    solo->entries[solo->count++] = new;
+    return new.memory;
+}
+
+static float *host_state(ap_host *host, const char *name, int param) {
+    return named(host, name, param, (size_t)host_workload(host)->param[param].size * sizeof(float));
+}
+
+static double *host_state_numbers(ap_host *host, const char *name, int n) {
+    return named(host, name, -1, (size_t)n * sizeof(double));
+}
+
+static bool host_next_batch(ap_host *host) {
+    (void)host;
+    return true;
+}
+
+static bool host_loss_and_gradient(ap_host *host, const ap_loss_request *request, double *loss) {
+    ap_solo *solo = solo_of(host);
+    solo->losses++;
+    solo->last = *request;
+    *loss = solo->problem.loss(solo->problem.context, solo->step, solo->value,
+                               request->no_gradient ? NULL : solo->gradient);
+    return true;
+}
+
+static double host_dot(ap_host *host, int64_t n, const float *x, const float *y) {
+    (void)host;
+    return ap_dot_f64((size_t)n, x, y);
+}
+
+static int host_rank(ap_host *host) {
+    (void)host;
+    return 0;
+}
+
+static int host_one(ap_host *host) {
+    (void)host;
+    return 1;
+}
+
+static bool host_broadcast(ap_host *host, void *bytes, size_t n, int root) {
+    (void)host;
+    (void)bytes;
+    (void)n;
+    return root == 0;
+}
+
+static bool host_allgather(ap_host *host, const void *mine, size_t n, void *all) {
+    (void)host;
+    memcpy(all, mine, n);
+    return true;
+}
+
+static int64_t host_step(ap_host *host) {
+    return solo_of(host)->step;
+}
+
+static double host_submission_time_s(ap_host *host) {
+    (void)host;
+    return 0;
+}
+
+static int host_evaluations(ap_host *host) {
+    (void)host;
+    return 0;
+}
+
+static bool host_evaluation(ap_host *host, int i, ap_eval_result *result) {
+    (void)host;
+    (void)i;
+    (void)result;
+    return false;
+}
+
+static float host_random(ap_host *host, uint32_t stream, uint64_t element) {
+    uint64_t step = (uint64_t)host_step(host);
+    ap_random random = ap_random_stream(0, AP_RANDOM_SUBMISSION, step, stream);
+    return ap_random_uniform(&random, element);
+}
+
+static const ap_host_calls calls = {
+    .struct_size = sizeof(ap_host_calls),
+    .workload = host_workload,
+    .hyperparameter = host_hyperparameter,
+    .value = host_value,
+    .gradient = host_gradient,
+    .state = host_state,
+    .state_numbers = host_state_numbers,
+    .next_batch = host_next_batch,
+    .loss_and_gradient = host_loss_and_gradient,
+    .dot = host_dot,
+    .rank = host_rank,
+    .ranks = host_one,
+    .broadcast = host_broadcast,
+    .allgather = host_allgather,
+    .step = host_step,
+    .submission_time_s = host_submission_time_s,
+    .evaluations = host_evaluations,
+    .evaluation = host_evaluation,
+    .random = host_random,
+    .stop = host_stop,
+    .fail = host_fail,
+    .log = host_log,
+    .threads = host_one,
+};
+
+/* ---- making and destroying */
+
+static float *copy_of(const float *x, int64_t n) {
+    float *copy = calloc((size_t)n + 1, sizeof *copy);
+    if (copy && x) memcpy(copy, x, (size_t)n * sizeof *copy);
+    return copy;
+}
+
+ap_status ap_solo_create(const ap_solo_problem *problem, ap_solo **out, ap_error *error) {
+    int params = problem->workload->params;
+    ap_solo *solo = calloc(1, sizeof *solo);
+    if (!solo) return ap_fail(error, AP_ENVIRONMENT, "out of memory for a host");
+    solo->host = (ap_host){.call = &calls, .private_data = solo};
+    solo->problem = *problem;
+    solo->value = calloc((size_t)params + 1, sizeof *solo->value);
+    solo->gradient = calloc((size_t)params + 1, sizeof *solo->gradient);
+    solo->asked = calloc((size_t)problem->hyperparameters + 1, sizeof *solo->asked);
+    bool fine = solo->value && solo->gradient && solo->asked;
+    for (int p = 0; fine && p < params; p++) {
+        solo->value[p] = copy_of(problem->initial[p], problem->workload->param[p].size);
+        solo->gradient[p] = copy_of(NULL, problem->workload->param[p].size);
+        fine = solo->value[p] && solo->gradient[p];
+    }
+    if (!fine) {
+        ap_solo_destroy(solo);
+        return ap_fail(error, AP_ENVIRONMENT, "out of memory for a host with %d parameters", params);
+    }
+    *out = solo;
+    return AP_OK;
+}
+
+void ap_solo_destroy(ap_solo *solo) {
+    if (!solo) return;
+    for (int p = 0; p < solo->problem.workload->params; p++) {
+        if (solo->value) free(solo->value[p]);
+        if (solo->gradient) free(solo->gradient[p]);
+    }
+    for (int i = 0; i < solo->count; i++) {
+        free(solo->entries[i].name);
+        free(solo->entries[i].memory);
+    }
+    free(solo->value);
+    free(solo->gradient);
+    free(solo->asked);
+    free(solo->entries);
+    free(solo);
+}
+
+/* ---- running */
+
+static ap_status result(ap_solo *solo, int failed, const char *submission, const char *function, ap_error *error) {
+    if (!failed) return AP_OK;
+    const char *why = solo->failure.status ? solo->failure.text : "it gave no reason (host->call->fail)";
+    return ap_fail(error, AP_SUBMISSION, "%s: %s failed in step %lld: %s", submission, function, (long long)solo->step,
+                   why);
+}
+
+ap_status ap_solo_init(ap_solo *solo, const ap_submission *submission, ap_error *error) {
+    int failed = submission->init_optimizer_state(&solo->host);
+    AP_TRY(result(solo, failed, submission->name, "init_optimizer_state", error));
+    solo->created = true;
+    return AP_OK;
+}
+
+ap_status ap_solo_step(ap_solo *solo, const ap_submission *submission, ap_error *error) {
+    int failed = submission->data_selection ? submission->data_selection(&solo->host) : 0;
+    AP_TRY(result(solo, failed, submission->name, "data_selection", error));
+    failed = submission->update_params(&solo->host);
+    AP_TRY(result(solo, failed, submission->name, "update_params", error));
+    solo->step++;
+    return AP_OK;
+}
+
+/* ---- looking */
+
+ap_host *ap_solo_host(ap_solo *solo) {
+    return &solo->host;
+}
+
+const float *ap_solo_value(const ap_solo *solo, int param) {
+    return solo->value[param];
+}
+
+bool ap_solo_asked(const ap_solo *solo, int hyperparameter) {
+    return solo->asked[hyperparameter];
+}
+
+const double *ap_solo_numbers(const ap_solo *solo, const char *name) {
+    for (int i = 0; i < solo->count; i++)
+        if (solo->entries[i].param < 0 && !strcmp(solo->entries[i].name, name)) return solo->entries[i].memory;
+    return NULL;
+}
+
+int64_t ap_solo_losses(const ap_solo *solo, ap_loss_request *last) {
+    *last = solo->last;
+    return solo->losses;
+}
+
+ap_status ap_solo_copy(ap_solo *to, const ap_solo *from, ap_error *error) {
+    if (to->count != from->count)
+        return ap_fail(error, AP_BUG, "%d state entries, the other host has %d", to->count, from->count);
+    for (int i = 0; i < to->count; i++) {
+        entry *a = &to->entries[i], *b = &from->entries[i];
+        if (strcmp(a->name, b->name) != 0 || a->param != b->param || a->bytes != b->bytes)
+            return ap_fail(error, AP_BUG, "state entry %d is %s here, %s there", i, a->name, b->name);
+        memcpy(a->memory, b->memory, a->bytes);
+    }
+    const ap_workload_info *workload = to->problem.workload;
+    for (int p = 0; p < workload->params; p++)
+        memcpy(to->value[p], from->value[p], (size_t)workload->param[p].size * sizeof(float));
+    to->step = from->step;
+    return AP_OK;
+}

@@ -1,0 +1,1 @@
+ap_unit_test(search_space ap_tuning)
