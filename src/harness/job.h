@@ -1,0 +1,72 @@
+/* The job file: what a user submits. One table of options makes the reader, `algoperf run --help` and the provenance
+ * record.
+ *
+ *     results = "results/quickstart";  ruleset = "external_tuning";  seed = 1;  studies = 1;  trials = 5;
+ *     workloads   = ( { name = "mnist"; scale = "mini"; data = "data/fashion-mnist.h5"; } );
+ *     submissions = ( { submission = "nadamw"; }, { submission = "./mine.so"; search_space = "mine.json"; } );
+ *
+ * Paths in `data`, `submission` and `search_space` are relative to the job file's folder, `results` to the current one.
+ */
+#ifndef AP_HARNESS_JOB_H
+#define AP_HARNESS_JOB_H
+
+#include "base/config.h"
+#include "base/digest.h"
+#include "submission/loader.h"
+#include "tuning/search_space.h"
+#include "workload/workload.h"
+
+typedef enum ap_ruleset { AP_EXTERNAL_TUNING, AP_SELF_TUNING } ap_ruleset;
+typedef enum ap_job_clock {
+    AP_CLOCK_WALL,  /* the benchmark's: budgets and evaluations by seconds */
+    AP_CLOCK_STEPS, /* a step counts max_runtime / step_hint seconds: the same evaluations and end on every machine */
+} ap_job_clock;
+
+typedef struct ap_job_settings {
+    char *results, *ruleset, *math, *clock;
+    int64_t seed, studies, trials, shards, ranks_per_trial, threads, max_steps, eval_every, max_attempts;
+    double watchdog_s, max_runtime_s, checkpoint_s;
+} ap_job_settings;
+
+typedef struct ap_job_workload {
+    char *name, *scale, *variant, *data;
+    const ap_section *options; /* group `options` of the job file; NULL: none */
+    ap_problem *problem;
+    ap_dataset *dataset; /* opened once a process */
+    char label[128];     /* folder name: name, _variant */
+} ap_job_workload;
+
+typedef struct ap_job_submission {
+    char *submission, *search_space;
+    ap_loaded_submission *loaded;
+    ap_points points; /* the trials' hyperparameters: trial i of every study has point i */
+} ap_job_submission;
+
+enum { AP_JOB_ITEMS = 64 };
+typedef struct ap_job {
+    char path[4096], directory[4096];
+    ap_config *config;
+    ap_job_settings settings;
+    ap_ruleset ruleset;
+    ap_job_clock clock;
+    ap_math math;
+    int workloads, submissions;
+    ap_job_workload workload[AP_JOB_ITEMS];
+    ap_job_submission submission[AP_JOB_ITEMS];
+    char identity[AP_DIGEST_TEXT]; /* digest of all that decides the training: two jobs in one result tree must have the
+                                      same */
+    char *description;             /* the text that was digested, one `key = value` a line */
+} ap_job;
+
+/* Reads and checks everything: file, workloads, data sets, submissions, search spaces. Every process of the world reads
+ * by itself. Not collective. Main thread only. */
+ap_status ap_job_open(const char *path, ap_job **job, ap_error *error);
+void ap_job_close(ap_job *job); /* NULL is fine */
+
+/* For --help: the tables. */
+void ap_job_help(FILE *out);
+
+/* Number of trials of one submission in one study. */
+int ap_job_trials(const ap_job *job, int submission);
+
+#endif

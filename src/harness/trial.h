@@ -1,0 +1,43 @@
+/* One trial: the training loop under the benchmark's clock (design decisions 4 and 5). */
+#ifndef AP_HARNESS_TRIAL_H
+#define AP_HARNESS_TRIAL_H
+
+#include "base/file.h"
+#include "harness/job.h"
+#include "harness/record.h"
+#include "parallel/group.h"
+
+typedef struct ap_trial_spec {
+    const ap_job *job;
+    int submission, study, workload, trial; /* indices from 0 */
+    char directory[AP_PATH];                /* RESULTS/SUBMISSION/study_<n>/WORKLOAD/trial_<n+1>; exists */
+} ap_trial_spec;
+
+typedef struct ap_trial_outcome {
+    bool interrupted; /* a signal came; a checkpoint is written and there is no verdict yet */
+    ap_verdict verdict;
+    ap_status status; /* class of a failure; AP_OK for verdicts that are not failures */
+    char reason[512];
+    int64_t steps;
+    double submission_time_s, best; /* best validation value of the target metric; NaN: none */
+    bool reached;
+    ap_buckets buckets; /* this rank's */
+    double agreement_s; /* part of the harness bucket: telling each other how the step went, waiting for the slowest
+                           rank */
+    double data_wait_s, reduction_wait_s; /* parts of the submission bucket; this rank's, this start's */
+} ap_trial_outcome;
+
+/* Runs, or goes on with, a trial to its verdict. Collective over the group. Failures that belong to the trial
+ * (submission, data, divergence) are recorded, and AP_OK is returned with the verdict; failures of the place it runs at
+ * (disk, memory, launch, a stuck rank) are returned, and the trial stays resumable. */
+ap_status ap_trial_run(ap_group *group, const ap_trial_spec *spec, ap_trial_outcome *outcome, ap_error *error);
+
+/* Gives the verdict `crashed` to a trial that took its world down too often; keeps the rows of its last checkpoint.
+ * Rank 0 of the group only. */
+ap_status ap_trial_give_up(const ap_trial_spec *spec, int attempts, ap_error *error);
+
+/* ---- interruption: SIGTERM, SIGUSR1 and SIGINT ask every trial to finish its step, checkpoint and leave */
+void ap_interrupt_install(void);
+bool ap_interrupted(void);
+
+#endif
