@@ -1,0 +1,155 @@
+#include "cli/cli.h"
+
+#include "base/log.h"
+#include "tensor/kernels/isa.h"
+
+#include <locale.h>
+#include <mpi.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static const ap_command *const commands[] = {&ap_command_run,    &ap_command_list,  &ap_command_prepare,
+                                             &ap_command_verify, &ap_command_bench, &ap_command_inspect};
+enum { COMMANDS = sizeof commands / sizeof *commands };
+
+/* ---- options */
+
+static const ap_flag *find_flag(const ap_flag *flags, const char *name, size_t length) {
+    for (; flags->name; flags++)
+        if (strlen(flags->name) == length && !strncmp(flags->name, name, length)) return flags;
+    return NULL;
+}
+
+static ap_status unknown_flag(const ap_command *command, const ap_flag *flags, const char *text, ap_error *error) {
+    const char *names[32];
+    size_t n = 0;
+    for (; flags->name && n < 31; flags++) names[n++] = flags->name;
+    names[n] = NULL;
+    const char *close = ap_closest(text + strspn(text, "-"), names);
+    return ap_fail(error, AP_USAGE, "algoperf %s: unknown option %s%s%s%s; see `algoperf %s --help`", command->name,
+                   text, close ? "; did you mean --" : "", close ? close : "", close ? "?" : "", command->name);
+}
+
+static void help(const ap_command *command, const ap_flag *flags) {
+    printf("usage: algoperf %s %s\n%s\n", command->name, command->arguments, command->summary);
+    if (flags->name) printf("\nOptions:\n");
+    for (; flags->name; flags++) {
+        char left[64];
+        snprintf(left, sizeof left, "--%s%s%s", flags->name, flags->argument ? " " : "",
+                 flags->argument ? flags->argument : "");
+        printf("  %-24s %s\n", left, flags->help);
+    }
+}
+
+ap_status ap_cli_parse(const ap_command *command, int argc, char **argv, const ap_flag *flags, char ***rest, int *count,
+                       bool *helped, ap_error *error) {
+    *rest = argv + 1; /* positional arguments move to the front */
+    *count = 0;
+    *helped = false;
+    bool only_positional = false;
+    for (int i = 1; i < argc; i++) {
+        char *text = argv[i];
+        if (only_positional || *text != '-' || !text[1]) {
+            (*rest)[(*count)++] = text;
+        } else if (text[1] != '-') { /* there are no short options */
+            return unknown_flag(command, flags, text, error);
+        } else if (!text[2]) {
+            only_positional = true;
+        } else if (!strcmp(text, "--help")) {
+            help(command, flags);
+            *helped = true;
+            return AP_OK;
+        } else {
+            size_t length = strcspn(text + 2, "=");
+            const ap_flag *flag = find_flag(flags, text + 2, length);
+            const char *value = text[2 + length] == '=' ? text + 3 + length : NULL;
+            if (!flag) return unknown_flag(command, flags, text, error);
+            if (!flag->argument && value)
+                return ap_fail(error, AP_USAGE, "algoperf %s: --%s takes no value", command->name, flag->name);
+            if (flag->argument && !value && i + 1 < argc && strncmp(argv[i + 1], "--", 2)) value = argv[++i];
+            if (flag->argument && !value)
+                return ap_fail(error, AP_USAGE, "algoperf %s: --%s needs a value (%s)", command->name, flag->name,
+                               flag->argument);
+            *flag->value = value ? value : "";
+        }
+    }
+    return AP_OK;
+}
+
+int ap_cli_report(const ap_error *error) {
+    bool failure = error->status != AP_TARGET_NOT_REACHED && error->status != AP_INTERRUPTED;
+    ap_log(AP_GLOBAL, failure ? AP_LOG_ERROR : AP_LOG_INFO, "%s", error->text);
+    return (int)error->status;
+}
+
+/* ---- the program */
+
+static void usage(FILE *out) {
+    fprintf(out, "usage: algoperf COMMAND [ARGUMENTS]      (algoperf COMMAND --help tells more)\n\n"
+                 "AlgoPerf, the benchmark of neural-network training algorithms, on MPI ranks.\n\nCommands:\n");
+    for (int i = 0; i < COMMANDS; i++) fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    fprintf(out, "\nExit codes:\n");
+    for (int code = 0; code < 128; code++)
+        if (strcmp(ap_status_word((ap_status)code), "unknown"))
+            fprintf(out, "  %-3d %s\n", code, ap_status_meaning((ap_status)code));
+}
+
+/* A process that a launcher started as one of many, and that MPI believes to be alone, is N runs in one place by
+ * mistake: the launcher and the MPI library do not fit together. */
+static ap_status check_launch(ap_error *error) {
+    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"};
+    int ranks;
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    for (size_t i = 0; ranks == 1 && i < sizeof sizes / sizeof *sizes; i++) {
+        const char *value = getenv(sizes[i]);
+        if (value && atoi(value) > 1)
+            return ap_fail(error, AP_ENVIRONMENT,
+                           "%s = %s, yet MPI says that this process is alone: the launcher is not the one of this MPI "
+                           "library, so every rank would run the whole job. Use Open MPI's own mpirun, or srun "
+                           "--mpi=pmix",
+                           sizes[i], value);
+    }
+    return AP_OK;
+}
+
+static int run_parallel(const ap_command *command, int argc, char **argv) {
+    int provided, rank;
+    ap_error error;
+    if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided)) {
+        ap_fail(&error, AP_ENVIRONMENT, "MPI could not be initialised");
+        return ap_cli_report(&error);
+    }
+    MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    ap_log_open(rank, rank == 0, getenv("ALGOPERF_DEBUG") ? AP_LOG_DEBUG : AP_LOG_INFO);
+    int code = check_launch(&error) ? ap_cli_report(&error) : command->run(argc, argv);
+    MPI_Finalize();
+    return code;
+}
+
+int main(int argc, char **argv) {
+    setlocale(LC_NUMERIC, "C");
+    if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
+        usage(argc < 2 ? stderr : stdout);
+        return argc < 2 ? AP_USAGE : AP_OK;
+    }
+    if (!strcmp(argv[1], "--version")) {
+        printf("algoperf %s\n", ALGOPERF_VERSION);
+        return AP_OK;
+    }
+    ap_error error;
+    const char *names[COMMANDS + 1] = {0};
+    for (int i = 0; i < COMMANDS; i++) {
+        names[i] = commands[i]->name;
+        if (strcmp(argv[1], names[i])) continue;
+        if (ap_isa_check(&error)) return ap_cli_report(&error);
+        bool wants_help = false;
+        for (int a = 2; a < argc && strcmp(argv[a], "--"); a++) wants_help |= !strcmp(argv[a], "--help");
+        return commands[i]->parallel && !wants_help ? run_parallel(commands[i], argc - 1, argv + 1)
+                                                    : commands[i]->run(argc - 1, argv + 1);
+    }
+    const char *close = ap_closest(argv[1], names);
+    ap_fail(&error, AP_USAGE, "there is no command \"%s\"%s%s%s; see `algoperf --help`", argv[1],
+            close ? "; did you mean \"" : "", close ? close : "", close ? "\"?" : "");
+    return ap_cli_report(&error);
+}
