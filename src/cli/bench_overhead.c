@@ -42,7 +42,7 @@ static void print(const ap_trial_outcome *o) {
                 {"  of it waiting for the gradient sum", o->reduction_wait_s},
                 {"harness (loop, clock, agreement)", harness},
                 {"  of it agreement, waiting for the slower rank", o->agreement_s},
-                {"logging (record)", logging}};
+                {"logging (record; one evaluation, the verdict)", logging}};
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         printf("%-44s %10.2f %9.2f%%\n", rows[i].what, rows[i].s / steps * 1e6, 100 * rows[i].s / own);
     double outside = (harness + logging + o->data_wait_s) / own;
@@ -87,8 +87,8 @@ out:
 }
 
 ap_status ap_bench_overhead(int argc, char **argv, ap_error *error) {
-    const char *steps = "3000", *data = "synthetic";
-    const ap_flag flags[] = {{"steps", "N", "steps to run (default 3000)", &steps},
+    const char *steps = "10000", *data = "synthetic";
+    const ap_flag flags[] = {{"steps", "N", "steps to run (default 10000)", &steps},
                              {"data", "FILE.h5", "packed data (default: the synthetic set)", &data},
                              {0}};
     char **rest, directory[AP_PATH] = "/tmp/algoperf-overhead.XXXXXX", command[AP_PATH + 16];

@@ -494,11 +494,11 @@ static bool belongs_to_trial(ap_status status) {
 /* Writes the verdict; afterwards checkpoints are not needed. Collective. */
 static ap_status conclude(trial *t, ap_trial_outcome *outcome, ap_error *error) {
     ap_status status = AP_OK;
+    ap_buckets_switch(&t->buckets, AP_BUCKET_LOGGING);
     if (t->root) {
         if (outcome->interrupted) {
             status = ap_record_event(t->record, "interrupted", NULL, error);
         } else {
-            if (outcome->status) ap_record_set_failure(t->record, outcome->status);
             if (outcome->status) ap_record_set_failure(t->record, outcome->status);
             status = ap_record_finish(t->record, outcome->verdict, outcome->reason, &t->buckets, error);
             if (!status) ap_checkpoint_remove_all(t->spec->directory);
