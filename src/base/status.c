@@ -69,7 +69,8 @@ ap_status ap_context(ap_error *error, const char *format, ...) {
     int n = vsnprintf(error->text, sizeof error->text, format, args);
     va_end(args);
     size_t used = n < 0 ? 0 : (size_t)n < sizeof error->text ? (size_t)n : sizeof error->text - 1;
-    snprintf(error->text + used, sizeof error->text - used, ": %s", text);
+    if (snprintf(error->text + used, sizeof error->text - used, ": %s", text) < 0)
+        error->text[used] = 0; /* cut if long */
     return error->status;
 }
 
