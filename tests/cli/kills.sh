@@ -6,16 +6,29 @@ kills=${KILLS:-24}
 RANDOM=${SEED:-$$}
 echo "seed of this run: SEED=${SEED:-$$}"
 
-write_job() { # NAME
-  job "$T/$1.cfg" "results = \"$T/$1\"; clock = \"steps\"; max_steps = ${STEPS:-6000}; eval_every = 150; trials = 1; max_attempts = 1000; watchdog_s = 60.0;" \
-    'workloads = ( { name = "mnist"; scale = "mini"; data = "synthetic"; } );' \
-    'submissions = ( { submission = "nadamw"; } );'
-}
-write_job calm
-mpirun -n 2 "$ALGOPERF" run "$T/calm.cfg" >"$T/calm.log" 2>&1
-[ $? -le 1 ] || { fail "the undisturbed run failed"; cat "$T/calm.log"; done_testing; }
+echo '[{"learning_rate": 1e-6, "one_minus_beta1": 0.1, "beta2": 0.99, "weight_decay": 0.01, "warmup_factor": 0.05, "label_smoothing": 0.1}]' >"$T/slow.json" # too slow to reach the target
 
-write_job stormy
+write_job() { # NAME STEPS
+  job "$T/$1.cfg" "results = \"$T/$1\"; clock = \"steps\"; max_runtime_s = 1e6; max_steps = $2; eval_every = $(($2 / 25)); trials = 1;" \
+    "checkpoint_s = 0.1; max_attempts = 1000; watchdog_s = 60.0;" \
+    'workloads = ( { name = "mnist"; scale = "mini"; data = "synthetic"; } );' \
+    'submissions = ( { submission = "nadamw"; search_space = "slow.json"; } );'
+}
+calm() { # NAME: an undisturbed run
+  mpirun -n 2 "$ALGOPERF" run "$T/$1.cfg" >"$T/$1.log" 2>&1
+  [ $? -le 1 ] || { fail "the undisturbed run $1 failed"; cat "$T/$1.log"; done_testing; }
+}
+# As many steps as this machine does in 25 s, so that the kills all come before the end.
+write_job pace 1500
+calm pace
+steps=$(sed -n 's/.*"global_step":1500,"accumulated_submission_time":\([0-9.]*\),.*/\1/p' "$T/pace/nadamw/study_0/mnist/trial_1/events.jsonl" |
+  awk '{ printf "%d", int(1500 * 25 / $1 / 25) * 25 }')
+[ "${steps:-0}" -gt 1500 ] || { fail "no pace found: $steps steps"; done_testing; }
+echo "$steps steps"
+write_job calm "$steps"
+calm calm
+
+write_job stormy "$steps"
 trial=$T/stormy/nadamw/study_0/mnist/trial_1
 done_kills=0 inside=0 launches=0
 while [ $launches -lt 200 ]; do
