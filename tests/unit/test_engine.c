@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include "algorithms/algorithms.h"
+#include "data/queue.h"
 #include "harness/engine.h"
 #include "harness/host.h"
 
@@ -165,11 +166,69 @@ static void test_batch_size_is_checked(void) {
     close_setting(&s);
 }
 
+/* ---- model state: the dummy workload with a running mean of its eight inputs */
+
+enum { FEATURES = 8 };
+static const ap_workload *plain;
+
+static ap_status define_with_state(const void *model, ap_params *params, ap_params *state, ap_error *error) {
+    AP_TRY(ap_params_add(state, "mean", 1, (int64_t[]){FEATURES}, ap_init_constant(2), error));
+    return plain->define(model, params, state, error);
+}
+
+static ap_tensor *forward_with_state(const void *model, ap_tape *tape, const ap_batch *batch) {
+    float *updated = ap_tape_new_state(tape, 0);
+    const float *current = ap_tape_state(tape, 0), *x = ap_batch_f32(batch, "inputs");
+    for (int f = 0; updated && f < FEATURES; f++) {
+        double sum = 0;
+        for (int64_t i = 0; i < batch->examples; i++) sum += (double)x[i * FEATURES + f];
+        updated[f] = (float)(0.75 * (double)current[f] + 0.25 * sum / (double)batch->examples);
+    }
+    return plain->forward(model, tape, batch);
+}
+
+/* After a step the state is the mean over shards of what each shard made of it; with shards of equal size that is the
+ * update by the mean of the whole batch, computed here from the data set itself. keep_state leaves it alone. */
+static void test_state_is_the_mean_over_shards(void) {
+    ap_error error = {0};
+    setting s = open_setting("dummy", AP_MATH_ORDERED);
+    plain = s.problem->workload;
+    ap_workload with_state = *plain;
+    with_state.define = define_with_state, with_state.forward = forward_with_state;
+    ap_engine_destroy(s.engine);
+    s.problem->workload = &with_state;
+    ap_engine_options options = {
+        .group = s.group, .problem = s.problem, .dataset = s.dataset, .seed = 5, .global_batch = 64};
+    CHECK_INT(ap_engine_create(&options, &s.engine, &error), AP_OK);
+    CHECK_INT(ap_engine_warm_up(s.engine, &error), AP_OK); /* must not touch it */
+    CHECK_INT(ap_engine_start(s.engine, 0, &error), AP_OK);
+    ap_engine_next_batch(s.engine);
+
+    double mean[FEATURES] = {0}, loss;
+    ap_example example = {0};
+    for (int64_t i = 0; i < 64; i++) {
+        CHECK_INT(ap_dataset_read(s.dataset, AP_TRAIN, ap_queue_index(5, 512, 64, 0, i), &example, &error), AP_OK);
+        for (int f = 0; f < FEATURES; f++) mean[f] += (double)((const float *)example.data[0])[f] / 64;
+    }
+    ap_example_free(&example);
+    const float *state = ap_params_value(ap_engine_state(s.engine), 0);
+    ap_loss_request request = {.keep_state = true};
+    CHECK_INT(ap_engine_loss_and_gradient(s.engine, 0, 0, &request, &loss, &error), AP_OK);
+    for (int f = 0; f < FEATURES; f++) CHECK(state[f] == 2);
+    request.keep_state = false;
+    CHECK_INT(ap_engine_loss_and_gradient(s.engine, 0, 1, &request, &loss, &error), AP_OK);
+    for (int f = 0; f < FEATURES; f++) CHECK_NEAR(state[f], 0.75 * 2 + 0.25 * mean[f], 1e-6);
+
+    s.problem->workload = plain;
+    close_setting(&s);
+}
+
 int main(int argc, char **argv) {
     MPI_Init(&argc, &argv);
     test_gradient_is_that_of_the_global_batch();
     test_evaluation_counts_every_example_once();
     test_batch_size_is_checked();
+    test_state_is_the_mean_over_shards();
     test_no_allocation_in_the_timed_step();
     MPI_Finalize();
     if (ap_check_failures) printf("%d checks failed\n", ap_check_failures);
