@@ -2,6 +2,8 @@
 
 say() { printf '\n== %s\n' "$*"; }
 
+cores=$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc) # nproc would obey the variable set below
+
 # The MPI settings that work on a laptop, in a container and as root: see tests/helpers.cmake too.
 export OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1
 export OMPI_MCA_mpi_yield_when_idle=1 OMPI_MCA_hwloc_base_binding_policy=none
@@ -33,6 +35,6 @@ install_build_packages() {
 build() {
   say "building ($1)"
   cmake --preset "$1" >"build-$1.log" 2>&1 || { cat "build-$1.log"; return 7; }
-  cmake --build --preset "$1" -j "$(nproc)" >>"build-$1.log" 2>&1 || { tail -n 60 "build-$1.log"; return 7; }
+  cmake --build --preset "$1" -j "$cores" >>"build-$1.log" 2>&1 || { tail -n 60 "build-$1.log"; return 7; }
   rm -f "build-$1.log"
 }
