@@ -28,17 +28,25 @@ echo "$steps steps"
 write_job calm "$steps"
 calm calm
 
+changed() { stat -c %.Y "$trial/events.jsonl" 2>/dev/null; }
 write_job stormy "$steps"
 trial=$T/stormy/nadamw/study_0/mnist/trial_1
 done_kills=0 inside=0 launches=0
 while [ $launches -lt 200 ]; do
   n=$((1 << (RANDOM % 3)))
   launches=$((launches + 1))
+  seen=$(changed)
   AP_TEST_WRITE_DELAY_MS=8 mpirun -n $n "$ALGOPERF" run "$T/stormy.cfg" >"$T/stormy.log" 2>&1 &
   launcher=$!
   if [ $done_kills -lt "$kills" ]; then
-    sleep "$(printf '%d.%03d' 0 $((500 + RANDOM % 450)))"
-    [ $((RANDOM % 3)) -eq 0 ] && sleep 0.7
+    # Most kills come after the trial has begun (its log has changed), some as soon as there are ranks.
+    [ $((RANDOM % 6)) -eq 0 ] && early=1 || early=0
+    for _ in $(seq 1 500); do
+      [ -n "$(pgrep -P $launcher)" ] && { [ $early -eq 1 ] || [ "$(changed)" != "$seen" ]; } && break
+      kill -0 $launcher 2>/dev/null || break
+      sleep 0.02
+    done
+    sleep "$(printf '0.%03d' $((RANDOM % 900)))"
     mapfile -t ranks < <(pgrep -P $launcher)
     if [ ${#ranks[@]} -gt 0 ] && kill -9 "${ranks[RANDOM % ${#ranks[@]}]}" 2>/dev/null; then
       done_kills=$((done_kills + 1))
