@@ -13,68 +13,9 @@ static const ap_command *const commands[] = {&ap_command_run,    &ap_command_lis
                                              &ap_command_verify, &ap_command_bench, &ap_command_inspect};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
-/* ---- options */
-
-static const ap_flag *find_flag(const ap_flag *flags, const char *name, size_t length) {
-    for (; flags->name; flags++)
-        if (strlen(flags->name) == length && !strncmp(flags->name, name, length)) return flags;
-    return NULL;
-}
-
-static ap_status unknown_flag(const ap_command *command, const ap_flag *flags, const char *text, ap_error *error) {
-    const char *names[32];
-    size_t n = 0;
-    for (; flags->name && n < 31; flags++) names[n++] = flags->name;
-    names[n] = NULL;
-    const char *close = ap_closest(text + strspn(text, "-"), names);
-    return ap_fail(error, AP_USAGE, "algoperf %s: unknown option %s%s%s%s; see `algoperf %s --help`", command->name,
-                   text, close ? "; did you mean --" : "", close ? close : "", close ? "?" : "", command->name);
-}
-
-static void help(const ap_command *command, const ap_flag *flags) {
-    printf("usage: algoperf %s %s\n%s\n", command->name, command->arguments, command->summary);
-    if (flags->name) printf("\nOptions:\n");
-    for (; flags->name; flags++) {
-        char left[64];
-        snprintf(left, sizeof left, "--%s%s%s", flags->name, flags->argument ? " " : "",
-                 flags->argument ? flags->argument : "");
-        printf("  %-24s %s\n", left, flags->help);
-    }
-}
-
 ap_status ap_cli_parse(const ap_command *command, int argc, char **argv, const ap_flag *flags, char ***rest, int *count,
                        bool *helped, ap_error *error) {
-    *rest = argv + 1; /* positional arguments move to the front */
-    *count = 0;
-    *helped = false;
-    bool only_positional = false;
-    for (int i = 1; i < argc; i++) {
-        char *text = argv[i];
-        if (only_positional || *text != '-' || !text[1]) {
-            (*rest)[(*count)++] = text;
-        } else if (text[1] != '-') { /* there are no short options */
-            return unknown_flag(command, flags, text, error);
-        } else if (!text[2]) {
-            only_positional = true;
-        } else if (!strcmp(text, "--help")) {
-            help(command, flags);
-            *helped = true;
-            return AP_OK;
-        } else {
-            size_t length = strcspn(text + 2, "=");
-            const ap_flag *flag = find_flag(flags, text + 2, length);
-            const char *value = text[2 + length] == '=' ? text + 3 + length : NULL;
-            if (!flag) return unknown_flag(command, flags, text, error);
-            if (!flag->argument && value)
-                return ap_fail(error, AP_USAGE, "algoperf %s: --%s takes no value", command->name, flag->name);
-            if (flag->argument && !value && i + 1 < argc && strncmp(argv[i + 1], "--", 2)) value = argv[++i];
-            if (flag->argument && !value)
-                return ap_fail(error, AP_USAGE, "algoperf %s: --%s needs a value (%s)", command->name, flag->name,
-                               flag->argument);
-            *flag->value = value ? value : "";
-        }
-    }
-    return AP_OK;
+    return ap_command_parse("algoperf", command, argc, argv, flags, rest, count, helped, error);
 }
 
 int ap_cli_report(const ap_error *error) {

@@ -16,13 +16,14 @@ table="$T/targets.csv"
 log fast w_jax 10
 log slow w_pytorch 20
 
-expect 0 "score RESULTS" "$SCORE" --help
+expect 0 "^  score " "$SCORE" --help
+expect 0 "score RESULTS" "$SCORE" score --help
 expect 2 "what is to be done is missing" "$SCORE"
-expect 2 "unknown command skore" "$SCORE" skore "$T/logs"
+expect 2 "did you mean \"score\"" "$SCORE" skore "$T/logs"
 expect 2 "folder of results is missing" "$SCORE" score
 expect 2 "did you mean --targets" "$SCORE" score "$T/logs" --tagrets v05
 expect 2 "did you mean --csv" "$SCORE" score "$T/logs" --cvs
-expect 2 "needs an argument" "$SCORE" score "$T/logs" --targets
+expect 2 "needs a value" "$SCORE" score "$T/logs" --targets
 expect 2 "add --targets v05" "$SCORE" score "$T/logs"
 expect 2 "neither a published table" "$SCORE" score "$T/logs" --targets v04
 expect 5 "No such file" "$SCORE" score "$T/nothing" --targets "$table"
