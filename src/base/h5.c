@@ -1,6 +1,7 @@
 #include "base/h5.h"
 #include "base/checked.h"
 #include "base/file.h"
+#include "base/seal.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -12,8 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SEAL_BYTES = 512, KIND = 32, NAME = 1024, LONGEST_TEXT = 1 << 26, BUFFER = 1 << 20 };
-static const char magic[] = "algoperf-sealed ";
+enum { NAME = 1024, LONGEST_TEXT = 1 << 26, IMAGE_GROWTH = 1 << 20 };
 
 /* ---- HDF5's manners */
 
@@ -22,7 +22,10 @@ static const char magic[] = "algoperf-sealed ";
  * by name, so nothing is lost. */
 static void library_open(void) {
     static bool done;
-    if (!done) H5dont_atexit();
+    if (!done) {
+        H5dont_atexit();
+        H5PLset_loading_state(0); /* no file may name a filter whose code is then loaded from HDF5_PLUGIN_PATH */
+    }
     done = true;
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
@@ -49,8 +52,13 @@ static void library_message(char text[NAME]) {
     text[strcspn(text, "'")] = '\0';
 }
 
+/* Of a group in it: "file in /a/b". */
 static void file_name(hid_t object, char name[NAME]) {
+    char group[NAME];
     if (H5Fget_name(object, name, NAME) <= 0) strcpy(name, "HDF5 file");
+    size_t n = strlen(name);
+    if (H5Iget_type(object) == H5I_GROUP && H5Iget_name(object, group, NAME) > 1)
+        snprintf(name + n, NAME - n, " in %s", group);
 }
 
 /* To be called right after the HDF5 call that failed: the next one clears the error stack. */
@@ -101,94 +109,12 @@ static hid_t file_type(ap_dtype type) {
     return H5I_INVALID_HID;
 }
 
-/* ---- the seal */
-
-static void seal_text(char seal[SEAL_BYTES], const char *kind, int64_t bytes, ap_digest digest) {
-    char hex[AP_DIGEST_TEXT];
-    ap_digest_text(digest, hex);
-    memset(seal, 0, SEAL_BYTES);
-    snprintf(seal, SEAL_BYTES, "%s1\nkind=%s\nbytes=%" PRId64 "\nxxh3_128=%s\n", magic, kind, bytes, hex);
-}
-
-/* Takes the seal apart. It must be, byte for byte, what seal_text makes of its parts. */
-static ap_status parse_seal(const char seal[SEAL_BYTES], const char *path, char kind[KIND], int64_t *bytes,
-                            ap_digest *digest, ap_error *error) {
-    char text[SEAL_BYTES + 1], again[SEAL_BYTES], hex[AP_DIGEST_TEXT] = "";
-    memcpy(text, seal, SEAL_BYTES);
-    text[SEAL_BYTES] = '\0';
-    if (strncmp(text, magic, sizeof magic - 1) != 0)
-        return ap_fail(error, AP_DATA, "%s: is not a file of algoperf's (it does not start with \"%s\")", path, magic);
-    if (strncmp(text + sizeof magic - 1, "1\n", 2) != 0)
-        return ap_fail(error, AP_DATA,
-                       "%s: has seal version \"%.8s\"; this program reads version 1, use the one that wrote it", path,
-                       text + sizeof magic - 1);
-    if (sscanf(text + sizeof magic + 1, "kind=%31[a-z0-9_-]\nbytes=%18" SCNd64 "\nxxh3_128=%32[0-9a-f]", kind, bytes,
-               hex) == 3 &&
-        ap_digest_parse(hex, digest)) {
-        seal_text(again, kind, *bytes, *digest);
-        if (memcmp(seal, again, SEAL_BYTES) == 0) return AP_OK;
-    }
-    return ap_fail(error, AP_DATA,
-                   "%s: is damaged: its seal (the first %d bytes) is malformed; delete it or copy it again", path,
-                   SEAL_BYTES);
-}
-
-static ap_status digest_of_rest(int fd, const char *path, ap_digest *digest, ap_error *error) {
-    ap_digest_stream *stream = ap_digest_stream_create();
-    char *buffer = malloc(BUFFER);
-    ap_status status = stream && buffer ? AP_OK : ap_fail(error, AP_ENVIRONMENT, "%s: no memory for its digest", path);
-    for (off_t at = SEAL_BYTES; status == AP_OK;) {
-        ssize_t n = pread(fd, buffer, BUFFER, at);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) status = ap_fail_errno(error, AP_IO, "%s: cannot be read", path);
-        if (n <= 0) break;
-        ap_digest_stream_add(stream, buffer, (size_t)n);
-        at += n;
-    }
-    if (status == AP_OK) *digest = ap_digest_stream_final(stream);
-    ap_digest_stream_destroy(stream);
-    free(buffer);
-    return status;
-}
-
-static ap_status check_seal(int fd, const char *path, const char *kind, bool check_digest, ap_digest *digest,
-                            ap_error *error) {
-    struct stat info;
-    if (fstat(fd, &info)) return ap_fail_errno(error, AP_IO, "%s: cannot be read", path);
-    if (!S_ISREG(info.st_mode)) return ap_fail(error, AP_DATA, "%s: is not a regular file", path);
-    char seal[SEAL_BYTES] = {0}, found[KIND] = "";
-    if (pread(fd, seal, SEAL_BYTES, 0) < 0) return ap_fail_errno(error, AP_IO, "%s: cannot be read", path);
-    if (info.st_size <= SEAL_BYTES)
-        return ap_fail(error, AP_DATA, "%s: is no complete file of algoperf's: it has only %" PRId64 " bytes", path,
-                       (int64_t)info.st_size);
-    int64_t bytes = 0;
-    ap_digest stated = {0, 0}, is;
-    AP_TRY(parse_seal(seal, path, found, &bytes, &stated, error));
-    if (strcmp(found, kind) != 0)
-        return ap_fail(error, AP_DATA, "%s: is a %s file, a %s file is needed here", path, found, kind);
-    if (bytes != info.st_size)
-        return ap_fail(error, AP_DATA,
-                       "%s: has %" PRId64 " bytes but was sealed with %" PRId64
-                       "; it was cut off or added to: copy or make it again",
-                       path, (int64_t)info.st_size, bytes);
-    if (check_digest) {
-        AP_TRY(digest_of_rest(fd, path, &is, error));
-        if (!ap_digest_equal(is, stated)) {
-            char is_text[AP_DIGEST_TEXT], stated_text[AP_DIGEST_TEXT];
-            ap_digest_text(is, is_text);
-            ap_digest_text(stated, stated_text);
-            return ap_fail(error, AP_DATA, "%s: is damaged: its digest is %s, sealed was %s; copy or make it again",
-                           path, is_text, stated_text);
-        }
-    }
-    if (digest) *digest = stated;
-    return AP_OK;
-}
+/* ---- the seal alone */
 
 ap_status ap_h5_check_seal(const char *path, const char *kind, ap_digest *digest, ap_error *error) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return ap_fail_errno(error, AP_IO, "%s: cannot be opened", path);
-    ap_status status = check_seal(fd, path, kind, true, digest, error);
+    ap_status status = ap_seal_check(fd, path, kind, true, digest, error);
     close(fd);
     return status;
 }
@@ -198,7 +124,7 @@ ap_status ap_h5_check_seal(const char *path, const char *kind, ap_digest *digest
 struct ap_h5_writer {
     hid_t file;
     bool in_memory;
-    char path[AP_PATH], temp[AP_PATH], kind[KIND];
+    char path[AP_PATH], temp[AP_PATH], kind[AP_SEAL_KIND];
 };
 
 static bool unusable; /* a large file could not be closed, see ap_h5_create_large */
@@ -216,13 +142,13 @@ static ap_status create_file(ap_h5_writer *writer, ap_error *error) {
     const char *name = writer->in_memory ? writer->path : writer->temp;
     CLOSED_AT_END hid_t creation = H5Pcreate(H5P_FILE_CREATE);
     CLOSED_AT_END hid_t access = H5Pcreate(H5P_FILE_ACCESS);
-    H5Pset_userblock(creation, SEAL_BYTES);
+    H5Pset_userblock(creation, AP_SEAL_BYTES);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
 #if H5_VERSION_GE(1, 10, 7)
     H5Pset_file_locking(access, false,
                         true); /* temp and rename need no lock, and some cluster file systems have none */
 #endif
-    if (writer->in_memory) H5Pset_fapl_core(access, BUFFER, false);
+    if (writer->in_memory) H5Pset_fapl_core(access, IMAGE_GROWTH, false);
     writer->file = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
     if (writer->file >= 0) return AP_OK;
     char message[NAME];
@@ -232,7 +158,7 @@ static ap_status create_file(ap_h5_writer *writer, ap_error *error) {
 
 static ap_status create(const char *path, const char *kind, bool in_memory, ap_h5_writer **writer, ap_error *error) {
     size_t letters = strspn(kind, "abcdefghijklmnopqrstuvwxyz0123456789_-");
-    if (letters == 0 || letters >= KIND || kind[letters])
+    if (letters == 0 || letters >= AP_SEAL_KIND || kind[letters])
         return ap_fail(error, AP_BUG, "%s: \"%s\" is no kind of sealed file", path, kind);
     AP_TRY(check_usable(path, error));
     ap_h5_writer *w = calloc(1, sizeof *w);
@@ -284,14 +210,14 @@ static ap_status commit_image(ap_h5_writer *writer, ap_error *error) {
     ssize_t n = -1;
     if (H5Fflush(writer->file, H5F_SCOPE_GLOBAL) >= 0) n = H5Fget_file_image(writer->file, NULL, 0);
     if (n < 0) return library_fail(error, AP_IO, writer->file, "/", "the file cannot be finished");
-    size_t size = (size_t)n + SEAL_BYTES;
+    size_t size = (size_t)n + AP_SEAL_BYTES;
     if (!(bytes = malloc(size)))
         return ap_fail(error, AP_ENVIRONMENT, "%s: no memory for %zu bytes", writer->path, size);
     ap_status status = AP_OK;
-    if (H5Fget_file_image(writer->file, bytes + SEAL_BYTES, (size_t)n) != n)
+    if (H5Fget_file_image(writer->file, bytes + AP_SEAL_BYTES, (size_t)n) != n)
         status = library_fail(error, AP_IO, writer->file, "/", "the file cannot be finished");
     if (status == AP_OK) {
-        seal_text(bytes, writer->kind, (int64_t)size, ap_digest_of(bytes + SEAL_BYTES, (size_t)n));
+        ap_seal_make(bytes, writer->kind, (int64_t)size, ap_digest_of(bytes + AP_SEAL_BYTES, (size_t)n));
         status = ap_write_file(writer->path, bytes, size, error);
     }
     free(bytes);
@@ -299,16 +225,16 @@ static ap_status commit_image(ap_h5_writer *writer, ap_error *error) {
 }
 
 static ap_status seal_file(const char *path, const char *kind, ap_error *error) {
-    char seal[SEAL_BYTES];
+    char seal[AP_SEAL_BYTES];
     struct stat info;
     ap_digest digest;
     int fd = open(path, O_RDWR | O_CLOEXEC);
     if (fd < 0) return ap_fail_errno(error, AP_IO, "%s: cannot be opened again", path);
     ap_status status = fstat(fd, &info) ? ap_fail_errno(error, AP_IO, "%s: cannot be read", path)
-                                        : digest_of_rest(fd, path, &digest, error);
+                                        : ap_seal_digest(fd, path, &digest, error);
     if (status == AP_OK) {
-        seal_text(seal, kind, info.st_size, digest);
-        if (pwrite(fd, seal, SEAL_BYTES, 0) != SEAL_BYTES)
+        ap_seal_make(seal, kind, info.st_size, digest);
+        if (pwrite(fd, seal, AP_SEAL_BYTES, 0) != AP_SEAL_BYTES)
             status = ap_fail_errno(error, AP_IO, "%s: the seal cannot be written", path);
     }
     close(fd);
@@ -475,13 +401,13 @@ ap_status ap_h5_open_sealed(const char *path, const char *kind, bool check_diges
     AP_TRY(check_usable(path, error));
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return ap_fail_errno(error, AP_IO, "%s: cannot be opened", path);
-    ap_status status = check_seal(fd, path, kind, check_digest, NULL, error);
+    ap_status status = ap_seal_check(fd, path, kind, check_digest, NULL, error);
     close(fd);
     return status == AP_OK ? open_checked(path, file, error) : status;
 }
 
-void ap_h5_close(hid_t file) {
-    if (file >= 0) H5Fclose(file);
+void ap_h5_close(hid_t place) {
+    if (place >= 0) H5Iget_type(place) == H5I_FILE ? H5Fclose(place) : H5Gclose(place);
 }
 
 /* ---- finding objects */
@@ -492,6 +418,7 @@ static int path_is_plain(hid_t file, const char *name) {
     char part[NAME];
     size_t n = strlen(name);
     if (n == 0 || n >= NAME) return 0;
+    if (!strcmp(name, ".")) return 1;
     strcpy(part, name);
     for (size_t i = 1; i <= n; i++) {
         if (name[i] != '/' && name[i] != '\0') continue;
@@ -556,6 +483,10 @@ static ap_status shape_of(hid_t set, hid_t file, const char *name, int *rank, in
     return AP_OK;
 }
 
+ap_status ap_h5_open_group(hid_t place, const char *name, hid_t *group, ap_error *error) {
+    return open_object(place, name, H5I_GROUP, group, error);
+}
+
 ap_status ap_h5_shape(hid_t file, const char *name, int *rank, int64_t shape[AP_H5_MAX_RANK], ap_error *error) {
     CLOSED_AT_END hid_t set = H5I_INVALID_HID;
     int64_t n;
@@ -575,6 +506,7 @@ static ap_status number_type(hid_t type, hid_t file, const char *name, ap_dtype 
     if (class == H5T_FLOAT && !to_float)
         return data_fail(error, file, name, "holds floating-point numbers; %s is needed", ap_dtype_name(to));
     if (H5Tget_size(type) > 16) return data_fail(error, file, name, "holds numbers of more than 16 bytes");
+    if (H5Tcommitted(type) > 0) return data_fail(error, file, name, "has a named type; only plain types are read");
     *number = class == H5T_ENUM ? H5Tget_super(type) : H5Tcopy(type);
     return *number < 0 ? library_fail(error, AP_DATA, file, name, "its type cannot be read") : AP_OK;
 }
@@ -718,6 +650,8 @@ static bool copy_fixed(const text_source *source, size_t n, char **text) {
 static ap_status read_texts(const text_source *source, hid_t file, const char *name, size_t n, char ***text,
                             ap_error *error) {
     if (H5Tget_class(source->type) != H5T_STRING) return data_fail(error, file, name, "does not hold text");
+    if (H5Tcommitted(source->type) > 0)
+        return data_fail(error, file, name, "has a named type; only plain types are read");
     if (n > LONGEST_TEXT / sizeof(char *)) return data_fail(error, file, name, "has %zu texts, too many", n);
     char **copy = calloc(n ? n : 1, sizeof *copy);
     if (!copy) return ap_fail(error, AP_ENVIRONMENT, "%s: no memory for %zu texts", name, n);
@@ -818,10 +752,7 @@ typedef struct name_list {
     char **names;
 } name_list;
 
-static herr_t add_name(hid_t group, const char *name, const H5L_info_t *info, void *data) {
-    (void)group;
-    name_list *list = data;
-    if (info->type != H5L_TYPE_HARD) return 0;
+static herr_t append_name(name_list *list, const char *name) {
     if (list->n == list->capacity) {
         int64_t capacity = list->capacity ? 2 * list->capacity : 16;
         char **more = realloc(list->names, (size_t)capacity * sizeof *more);
@@ -834,13 +765,36 @@ static herr_t add_name(hid_t group, const char *name, const H5L_info_t *info, vo
     return 0;
 }
 
+static herr_t add_link(hid_t group, const char *name, const H5L_info_t *info, void *data) {
+    (void)group;
+    return info->type == H5L_TYPE_HARD ? append_name(data, name) : 0;
+}
+
+static herr_t add_attribute(hid_t holder, const char *name, const H5A_info_t *info, void *data) {
+    (void)holder, (void)info;
+    return append_name(data, name);
+}
+
 ap_status ap_h5_list(hid_t file, const char *group, int64_t *n, char ***names, ap_error *error) {
     CLOSED_AT_END hid_t id = H5I_INVALID_HID;
     name_list list = {0, 0, NULL};
     AP_TRY(open_object(file, group, H5I_GROUP, &id, error));
-    if (H5Literate(id, H5_INDEX_NAME, H5_ITER_INC, NULL, add_name, &list) < 0) {
+    if (H5Literate(id, H5_INDEX_NAME, H5_ITER_INC, NULL, add_link, &list) < 0) {
         ap_h5_free_text(list.n, list.names);
         return library_fail(error, AP_DATA, file, group, "cannot be listed");
+    }
+    *n = list.n;
+    *names = list.names;
+    return AP_OK;
+}
+
+ap_status ap_h5_list_attributes(hid_t file, const char *object, int64_t *n, char ***names, ap_error *error) {
+    CLOSED_AT_END hid_t id = H5I_INVALID_HID;
+    name_list list = {0, 0, NULL};
+    AP_TRY(open_object(file, object, H5I_BADID, &id, error));
+    if (H5Aiterate2(id, H5_INDEX_NAME, H5_ITER_INC, NULL, add_attribute, &list) < 0) {
+        ap_h5_free_text(list.n, list.names);
+        return library_fail(error, AP_DATA, file, object, "its attributes cannot be listed");
     }
     *n = list.n;
     *names = list.names;

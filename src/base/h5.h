@@ -9,9 +9,9 @@
  *     NUL up to 512
  *
  * Why: HDF5 accepts most flipped bits silently and hangs on some. Whoever opens a sealed file checks its size and
- * digest before libhdf5 sees a byte. Files are written to a temp name, closed, sealed, synced and renamed
- * (base/file.h). HDF5's own error stack is kept quiet; its innermost message becomes part of our error text. libhdf5 is
- * not thread-safe: only a process's main thread may call this module. Not collective. */
+ * digest before libhdf5 sees a byte (base/seal.h does). Files are written to a temp name, closed, sealed, synced and
+ * renamed (base/file.h). HDF5's own error stack is kept quiet; its innermost message becomes part of our error text.
+ * libhdf5 is not thread-safe: only a process's main thread may call this module. Not collective. */
 #ifndef AP_BASE_H5_H
 #define AP_BASE_H5_H
 
@@ -57,7 +57,10 @@ ap_status ap_h5_make_group(hid_t file, const char *name, ap_error *error); /* wi
 ap_status ap_h5_open_sealed(const char *path, const char *kind, bool check_digest, hid_t *file, ap_error *error);
 /* Opens any HDF5 file read-only (fixtures, others' data). Only hard links are followed by the functions below. */
 ap_status ap_h5_open(const char *path, hid_t *file, ap_error *error);
-void ap_h5_close(hid_t file);
+void ap_h5_close(hid_t place); /* a file or a group; negative is fine */
+/* A group as a place of its own: every function below takes it for `file`, with names that do not begin with '/' and
+ * "." for the group itself. The caller closes with ap_h5_close. */
+ap_status ap_h5_open_group(hid_t place, const char *name, hid_t *group, ap_error *error);
 /* Checks a sealed file (digest included) without libhdf5; *digest = the one found (NULL: not wanted). */
 ap_status ap_h5_check_seal(const char *path, const char *kind, ap_digest *digest, ap_error *error);
 
@@ -85,5 +88,7 @@ bool ap_h5_has_attribute(hid_t file, const char *object, const char *name);
 ap_status ap_h5_offset(hid_t file, const char *name, ap_dtype type, int64_t *offset, ap_error *error);
 /* Names of the links in a group, in name order (hard links only); free with ap_h5_free_text. */
 ap_status ap_h5_list(hid_t file, const char *group, int64_t *n, char ***names, ap_error *error);
+/* Names of the attributes of an object, likewise. */
+ap_status ap_h5_list_attributes(hid_t file, const char *object, int64_t *n, char ***names, ap_error *error);
 
 #endif

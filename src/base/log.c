@@ -1,5 +1,6 @@
 #include "base/log.h"
 #include "base/clock.h"
+#include "base/text.h"
 
 #include <pthread.h>
 #include <stdarg.h>
@@ -93,6 +94,19 @@ AP_PRINTF(3, 4) static void append_text(char line[LINE], size_t *used, const cha
     va_end(args);
 }
 
+/* File names and what files hold may be anyone's: no escape sequence of theirs reaches the terminal. Our messages may
+ * have several lines. */
+static void clean(char line[LINE], size_t used) {
+    for (char *start = line; start < line + used;) {
+        char *end = memchr(start, '\n', used - (size_t)(start - line));
+        if (end) *end = '\0';
+        ap_clean_text(start);
+        if (!end) return;
+        *end = '\n';
+        start = end + 1;
+    }
+}
+
 void ap_log(ap_log_category category, ap_log_level level, const char *format, ...) {
     static const char *const words[] = {
         [AP_LOG_ERROR] = "error: ", [AP_LOG_WARNING] = "warning: ", [AP_LOG_INFO] = "", [AP_LOG_DEBUG] = "debug: "};
@@ -106,6 +120,7 @@ void ap_log(ap_log_category category, ap_log_level level, const char *format, ..
         va_start(args, format);
         append(line, &used, format, args);
         va_end(args);
+        clean(line, used);
         line[used++] = '\n';
         clear_live();
         put(line, used);
@@ -129,6 +144,7 @@ void ap_log_live(const char *format, ...) {
         va_start(args, format);
         append(line, &used, format, args);
         va_end(args);
+        clean(line, used);
         if (used > columns - 1) used = columns - 1; /* a line that wraps could not be taken back */
         clear_live();
         put(line, used);

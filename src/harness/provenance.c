@@ -6,7 +6,6 @@
 #include "tensor/kernels/isa.h"
 #include <gnu/libc-version.h>
 #include <hdf5.h>
-#include <jansson.h>
 #include <mpi.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -23,16 +22,6 @@ int openblas_get_num_threads(void);
 /* ---- the list */
 
 enum { KEY = sizeof((ap_provenance *)0)->item[0].key, TEXT = sizeof((ap_provenance *)0)->item[0].text };
-
-/* jansson is the judge of UTF-8: what it refuses could not be written to events.jsonl. */
-void ap_clean_text(char *text) {
-    json_t *valid = json_string(text);
-    for (char *c = text; *c; c++) {
-        unsigned char byte = (unsigned char)*c;
-        if (byte < 0x20 || byte == 0x7f || (!valid && byte >= 0x80)) *c = '?';
-    }
-    json_decref(valid);
-}
 
 static int find(const ap_provenance *provenance, const char *key) {
     for (int i = 0; i < provenance->n; i++)

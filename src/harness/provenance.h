@@ -3,6 +3,7 @@
 #define AP_HARNESS_PROVENANCE_H
 
 #include "base/status.h"
+#include "base/text.h"
 
 enum { AP_PROVENANCE_ITEMS = 96 };
 typedef struct ap_provenance {
@@ -17,10 +18,6 @@ typedef struct ap_provenance {
  * item that has no place (the list is full, the key too long) is dropped, and the last item, "dropped", says so. */
 void ap_provenance_set(ap_provenance *provenance, const char *key, const char *format, ...) AP_PRINTF(3, 4);
 const char *ap_provenance_get(const ap_provenance *provenance, const char *key); /* NULL: not there */
-
-/* Replaces control characters by '?', and all bytes above 127 too unless the text is UTF-8 as a whole: what goes into
- * JSON, HDF5 and onto a terminal. */
-void ap_clean_text(char *text);
 
 /* Collects what this process can see: program version and source revision, compiler and flags, C library, kernel, host
  * name, CPU model and count and frequency governor, memory, instruction set picked, OpenBLAS version, core type and
