@@ -1,7 +1,5 @@
 #include "analysis/read_result.h"
 
-#include "base/h5.h"
-
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -32,7 +30,7 @@ static void free_head(head *h) {
 
 static ap_status get_text(hid_t file, const head *h, const char *name, char **text, ap_error *error) {
     enum { LONGEST = 64 };
-    AP_TRY(ap_h5_get_text(file, "/", name, text, error));
+    AP_TRY(ap_h5_get_text(file, ".", name, text, error));
     if (strlen(*text) > LONGEST)
         return ap_fail(error, AP_DATA, "%s: attribute %s is longer than %d bytes", h->path, name, LONGEST);
     return AP_OK;
@@ -48,7 +46,7 @@ static ap_status read_head(hid_t file, head *h, ap_error *error) {
     AP_TRY(get_text(file, h, "clock", &h->clock, error));
     AP_TRY(get_text(file, h, "ruleset", &h->ruleset, error));
     AP_TRY(get_text(file, h, "verdict", &h->verdict, error));
-    AP_TRY(ap_h5_get_f64(file, "/", "validation_target", &h->validation_target, error));
+    AP_TRY(ap_h5_get_f64(file, ".", "validation_target", &h->validation_target, error));
     if (strcmp(h->direction, "higher") && strcmp(h->direction, "lower") && strcmp(h->direction, "lower_or_equal"))
         return ap_fail(error, AP_DATA, "%s: attribute direction is \"%s\" (must be higher, lower or lower_or_equal)",
                        h->path, h->direction);
@@ -129,10 +127,10 @@ static ap_status check_row(const char *path, const rows *r, int64_t i, ap_error 
 
 static ap_status read_rows(hid_t file, const char *metric, ap_trial *trial, rows *r, ap_error *error) {
     char column[COLUMN_NAME];
-    snprintf(column, sizeof column, "/evaluations/validation/%s", metric);
+    snprintf(column, sizeof column, "evaluations/validation/%s", metric);
     int64_t n = -1;
-    AP_TRY(read_column(file, trial->path, "/evaluations/global_step", AP_I64, &n, (void **)&r->step, error));
-    AP_TRY(read_column(file, trial->path, "/evaluations/score", AP_F64, &n, (void **)&r->score, error));
+    AP_TRY(read_column(file, trial->path, "evaluations/global_step", AP_I64, &n, (void **)&r->step, error));
+    AP_TRY(read_column(file, trial->path, "evaluations/score", AP_F64, &n, (void **)&r->score, error));
     AP_TRY(read_column(file, trial->path, column, AP_F64, &n, (void **)&r->validation, error));
     for (int64_t i = 0; i < n; i++) {
         AP_TRY(check_row(trial->path, r, i, error));
@@ -161,17 +159,14 @@ static ap_status read_file(hid_t file, const ap_place *place, ap_targets *target
     return note_clock(h, trials, error);
 }
 
-ap_status ap_read_result(const char *path, const ap_place *place, ap_targets *targets, ap_trials *trials,
+ap_status ap_read_result(hid_t at, const char *path, const ap_place *place, ap_targets *targets, ap_trials *trials,
                          ap_error *error) {
-    hid_t file;
-    AP_TRY(ap_h5_open_sealed(path, "result", true, &file, error));
     head h = {.path = path};
     rows r = {0};
-    ap_status status = read_file(file, place, targets, trials, &h, &r, error);
+    ap_status status = read_file(at, place, targets, trials, &h, &r, error);
     free(r.step);
     free(r.score);
     free(r.validation);
     free_head(&h);
-    ap_h5_close(file);
     return status;
 }
