@@ -31,7 +31,8 @@ static const ap_section *section_of(const config_setting_t *setting) {
 static const char *where_is(const config_setting_t *setting) {
     static _Thread_local char text[AP_PATH + 16];
     const ap_config *config = (const ap_config *)(const void *)setting->config;
-    snprintf(text, sizeof text, "%s:%u", config->name, config_setting_source_line(setting));
+    unsigned line = config_setting_source_line(setting); /* 0: the file as a whole */
+    snprintf(text, sizeof text, line ? "%s:%u" : "%s", config->name, line);
     return text;
 }
 

@@ -54,7 +54,8 @@ const ap_section *ap_section_group(const ap_section *section, const char *key);
 /* Length of a list of groups; 0 = not there. A single group counts as a list of one. */
 int ap_section_count(const ap_section *section, const char *key);
 const ap_section *ap_section_element(const ap_section *section, const char *key, int i);
-/* "file:line" of the section or of its key (NULL, or not there: the section), for messages. Static buffer per thread.
+/* "file:line" of the section or of its key (NULL, or not there: the section; of the root "file"), for messages. Static
+ * buffer per thread.
  */
 const char *ap_section_where(const ap_section *section, const char *key);
 

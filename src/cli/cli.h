@@ -3,14 +3,20 @@
 #define AP_CLI_CLI_H
 
 #include "base/command.h"
+#include <stdint.h>
+
 
 /* ap_command_parse for this program. */
 ap_status ap_cli_parse(const ap_command *command, int argc, char **argv, const ap_flag *flags, char ***rest, int *count,
                        bool *helped, ap_error *error);
+/* The value of an option as a number in [least, most]; AP_USAGE names option, value and range. */
+ap_status ap_cli_integer(const char *name, const char *text, int64_t least, int64_t most, int64_t *value,
+                         ap_error *error);
+ap_status ap_cli_number(const char *name, const char *text, double least, double most, double *value, ap_error *error);
 /* Prints the error and returns its exit code. */
 int ap_cli_report(const ap_error *error);
 
 extern const ap_command ap_command_run, ap_command_list, ap_command_prepare, ap_command_verify, ap_command_bench,
-    ap_command_inspect;
+    ap_command_inspect, ap_command_calibrate;
 
 #endif

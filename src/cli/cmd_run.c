@@ -10,6 +10,17 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Budgets measured on other ranks, threads or CPUs are another machine's clock. */
+static void announce_budgets(const ap_job *job, int ranks) {
+    char difference[256];
+    int per_trial = job->settings.ranks_per_trial ? (int)job->settings.ranks_per_trial : ranks;
+    ap_budgets_difference(job->budgets, per_trial, job->settings.threads, job->settings.math, difference);
+    ap_log(AP_GLOBAL, AP_LOG_INFO, "budgets of calibration %s", job->budgets->label);
+    if (*difference)
+        ap_log(AP_GLOBAL, AP_LOG_WARNING, "%s was not measured like this run: %s; `algoperf calibrate` makes its own",
+               job->settings.budgets, difference);
+}
+
 /* What a user wants to see before a long run: what is run, where, and anything that makes it slow. */
 static void announce(const ap_job *job) {
     int ranks;
@@ -23,6 +34,7 @@ static void announce(const ap_job *job) {
                job->workload[i].scale, ap_dataset_name(job->workload[i].dataset),
                job->workload[i].problem->workload->metric_names[job->workload[i].problem->workload->target_metric],
                job->workload[i].problem->validation_target);
+    if (job->budgets) announce_budgets(job, ranks);
     if (job->math == AP_MATH_BLAS) {
         ap_log(AP_GLOBAL, AP_LOG_WARNING,
                "math = \"blas\": bits depend on OpenBLAS's core type (%s), threads and ranks", ap_blas_core());

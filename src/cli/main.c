@@ -3,19 +3,42 @@
 #include "base/log.h"
 #include "tensor/kernels/isa.h"
 
+#include <errno.h>
 #include <locale.h>
 #include <mpi.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-static const ap_command *const commands[] = {&ap_command_run,    &ap_command_list,  &ap_command_prepare,
-                                             &ap_command_verify, &ap_command_bench, &ap_command_inspect};
+static const ap_command *const commands[] = {&ap_command_run,      &ap_command_list,  &ap_command_prepare,
+                                             &ap_command_verify,   &ap_command_bench, &ap_command_inspect,
+                                             &ap_command_calibrate};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 ap_status ap_cli_parse(const ap_command *command, int argc, char **argv, const ap_flag *flags, char ***rest, int *count,
                        bool *helped, ap_error *error) {
     return ap_command_parse("algoperf", command, argc, argv, flags, rest, count, helped, error);
+}
+
+ap_status ap_cli_integer(const char *name, const char *text, int64_t least, int64_t most, int64_t *value,
+                         ap_error *error) {
+    char *rest;
+    errno = 0;
+    long long read = strtoll(text, &rest, 10);
+    if (rest == text || *rest || errno || read < least || read > most)
+        return ap_fail(error, AP_USAGE, "--%s %.60s (must be a whole number from %lld to %lld)", name, text,
+                       (long long)least, (long long)most);
+    *value = read;
+    return AP_OK;
+}
+
+ap_status ap_cli_number(const char *name, const char *text, double least, double most, double *value, ap_error *error) {
+    char *rest;
+    double read = strtod(text, &rest);
+    if (rest == text || *rest || !(read >= least && read <= most))
+        return ap_fail(error, AP_USAGE, "--%s %.60s (must be a number from %g to %g)", name, text, least, most);
+    *value = read;
+    return AP_OK;
 }
 
 int ap_cli_report(const ap_error *error) {
@@ -29,7 +52,7 @@ int ap_cli_report(const ap_error *error) {
 static void usage(FILE *out) {
     fprintf(out, "usage: algoperf COMMAND [ARGUMENTS]      (algoperf COMMAND --help tells more)\n\n"
                  "AlgoPerf, the benchmark of neural-network training algorithms, on MPI ranks.\n\nCommands:\n");
-    for (int i = 0; i < COMMANDS; i++) fprintf(out, "  %-8s %s\n", commands[i]->name, commands[i]->summary);
+    for (int i = 0; i < COMMANDS; i++) fprintf(out, "  %-9s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(out, "\nExit codes:\n");
     for (int code = 0; code < 128; code++)
         if (strcmp(ap_status_word((ap_status)code), "unknown"))

@@ -1,7 +1,7 @@
 #include "harness/engine.h"
 
+#include "base/clock.h"
 #include "data/queue.h"
-#include "parallel/reducer.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@ struct ap_engine {
     ap_reducer *reducer;
     ap_queue *queue;
     const ap_batch *batches; /* current, [local shards] */
-    int64_t drawn;
+    int64_t drawn, passes_ns;
     float *gradient;  /* the last sum */
     float *new_state; /* [local shards][state length] */
     double *state_doubles, *state_total;
@@ -251,7 +251,9 @@ ap_status ap_engine_loss_and_gradient(ap_engine *engine, int64_t step, int call,
         double *sums = e->shard_sums + s * N;
         ap_error failure = {0};
         if (!e->carried) {
+            int64_t start = ap_clock_ns();
             ap_status status = run_shard(e, s, step, call, request, sums, &failure);
+            e->passes_ns += ap_clock_ns() - start;
             if (status) carry(e, status, &failure);
         }
         sums[FAILED] = e->carried ? 1 : 0;
@@ -367,7 +369,8 @@ ap_status ap_engine_warm_up(ap_engine *engine, ap_error *error) {
     return AP_OK;
 }
 
-void ap_engine_waits(const ap_engine *engine, double *data_s, double *reduction_s) {
-    *data_s = engine->queue ? ap_queue_waited_s(engine->queue) : 0;
-    *reduction_s = ap_reducer_get_statistics(engine->reducer).exposed_s;
+ap_engine_statistics ap_engine_get_statistics(const ap_engine *engine) {
+    return (ap_engine_statistics){.data_wait_s = engine->queue ? ap_queue_waited_s(engine->queue) : 0,
+                                  .passes_s = ap_clock_s(engine->passes_ns),
+                                  .reduction = ap_reducer_get_statistics(engine->reducer)};
 }

@@ -6,7 +6,7 @@
 #ifndef AP_HARNESS_ENGINE_H
 #define AP_HARNESS_ENGINE_H
 
-#include "parallel/group.h"
+#include "parallel/reducer.h"
 #include "submission/submission.h"
 #include "workload/workload.h"
 
@@ -51,7 +51,11 @@ ap_status ap_engine_loss_and_gradient(ap_engine *engine, int64_t step, int call,
  * number of ranks. Collective. */
 ap_status ap_engine_evaluate(ap_engine *engine, double metrics[AP_SPLITS][AP_MAX_METRICS], ap_error *error);
 
-/* Seconds this rank waited for data, and for the gradient sum (exposed), since creation. */
-void ap_engine_waits(const ap_engine *engine, double *data_s, double *reduction_s);
+/* Where this rank's time went since creation, warm-up included: for `bench` and `calibrate`. Not collective. */
+typedef struct ap_engine_statistics {
+    double data_wait_s, passes_s; /* passes: forward and backward of the local shards, progress of the sum included */
+    ap_reducer_statistics reduction;
+} ap_engine_statistics;
+ap_engine_statistics ap_engine_get_statistics(const ap_engine *engine);
 
 #endif

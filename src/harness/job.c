@@ -32,6 +32,8 @@ static const ap_option settings_options[] = {
      .help = "matrix products: ordered (reproducible bits) or blas (OpenBLAS)"},
     {"clock", AP_OPTION_STRING, AT(clock), .choices = clocks, .fallback = "wall",
      .help = "wall: the benchmark's seconds; steps: a step counts max_runtime / step_hint seconds"},
+    {"budgets", AP_OPTION_STRING, AT(budgets), .fallback = "",
+     .help = "this cluster's seconds, a file from `algoperf calibrate`, in place of the published ones"},
     {"max_runtime_s", AP_OPTION_FLOAT, AT(max_runtime_s), .max = 1e9, .fallback = "0",
      .help = "budget of a trial in place of the workload's, s; 0 = the workload's"},
     {"max_steps", AP_OPTION_INT, AT(max_steps), .max = 1e15, .fallback = "0", .help = "step cap; 0 = none"},
@@ -109,6 +111,8 @@ static ap_status open_workload(ap_job *job, const ap_section *section, ap_job_wo
     }
     if (ap_problem_open(workload, w->scale, w->variant, dataset, w->options, &w->problem, error))
         return locate(job, section, NULL, error);
+    if (job->budgets && ap_budgets_apply(job->budgets, job->settings.budgets, w->problem, error))
+        return locate(job, section, "name", error);
     const ap_scale *scale = &w->problem->scale;
     if (synthetic) {
         if (!workload->generator)
@@ -171,8 +175,8 @@ int ap_job_trials(const ap_job *job, int submission) {
 /* ---- identity: what decides the training, and nothing else (not: where, on how many ranks, how patiently) */
 
 static void describe(FILE *out, const ap_job *job) {
-    static const char *const not_deciding[] = {"results",      "ranks_per_trial", "threads", "watchdog_s",
-                                               "checkpoint_s", "max_attempts",    NULL};
+    static const char *const not_deciding[] = {"results",    "ranks_per_trial", "threads",      "budgets",
+                                               "watchdog_s", "checkpoint_s",    "max_attempts", NULL};
     char text[512];
     for (size_t i = 0; i < COUNT(settings_options); i++) {
         bool skip = false;
@@ -181,11 +185,15 @@ static void describe(FILE *out, const ap_job *job) {
         ap_option_text(&settings_options[i], &job->settings, text, sizeof text);
         fprintf(out, "%s = %s\n", settings_options[i].name, text);
     }
+    if (job->budgets) fprintf(out, "calibration = %s\n", job->budgets->label);
     for (int i = 0; i < job->workloads; i++) {
         const ap_job_workload *w = &job->workload[i];
         const ap_workload *table = w->problem->workload;
         fprintf(out, "workload = %s %s %s %s\n", w->label, w->scale, ap_dataset_name(w->dataset),
                 ap_dataset_digest(w->dataset));
+        if (job->budgets)
+            fprintf(out, "  max_runtime_s = %.17g, eval_period_s = %.17g\n", w->problem->scale.max_runtime_s,
+                    w->problem->scale.eval_period_s);
         for (size_t o = 0; o < table->option_count; o++) {
             ap_option_text(&table->options[o], w->problem->model, text, sizeof text);
             fprintf(out, "  %s = %s\n", table->options[o].name, text);
@@ -251,6 +259,14 @@ static ap_status check_lists(const ap_job *job, const ap_section *root, ap_error
     return AP_OK;
 }
 
+static ap_status open_budgets(ap_job *job, const ap_section *root, ap_error *error) {
+    char path[AP_PATH];
+    if (!*job->settings.budgets) return AP_OK;
+    if (resolve(job, job->settings.budgets, path, error) || ap_budgets_read(path, &job->budgets, error))
+        return locate(job, root, "budgets", error);
+    return AP_OK;
+}
+
 static ap_status load(ap_job *job, ap_error *error) {
     static const char *const lists[] = {"workloads", "submissions", NULL};
     AP_TRY(ap_config_read(job->path, &job->config, error));
@@ -260,6 +276,7 @@ static ap_status load(ap_job *job, ap_error *error) {
     job->ruleset = (ap_ruleset)choice(rulesets, job->settings.ruleset);
     job->clock = (ap_job_clock)choice(clocks, job->settings.clock);
     job->math = (ap_math)choice(maths, job->settings.math);
+    AP_TRY(open_budgets(job, root, error));
     int workloads = ap_section_count(root, "workloads"), submissions = ap_section_count(root, "submissions");
     if (workloads > AP_JOB_ITEMS || submissions > AP_JOB_ITEMS)
         return ap_fail(error, AP_CONFIG, "%s: %d workloads and %d submissions (at most %d each)", job->path, workloads,
@@ -303,6 +320,7 @@ void ap_job_close(ap_job *job) {
         ap_options_free(submission_options, COUNT(submission_options), &job->submission[i]);
     }
     ap_options_free(settings_options, COUNT(settings_options), &job->settings);
+    ap_budgets_free(job->budgets);
     ap_config_destroy(job->config);
     free(job->description);
     free(job);

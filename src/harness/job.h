@@ -5,13 +5,15 @@
  *     workloads   = ( { name = "mnist"; scale = "mini"; data = "data/fashion-mnist.h5"; } );
  *     submissions = ( { submission = "nadamw"; }, { submission = "./mine.so"; search_space = "mine.json"; } );
  *
- * Paths in `data`, `submission` and `search_space` are relative to the job file's folder, `results` to the current one.
+ * Paths in `data`, `budgets`, `submission` and `search_space` are relative to the job file's folder, `results` to the
+ * current one.
  */
 #ifndef AP_HARNESS_JOB_H
 #define AP_HARNESS_JOB_H
 
 #include "base/config.h"
 #include "base/digest.h"
+#include "harness/budgets.h"
 #include "submission/loader.h"
 #include "tuning/search_space.h"
 #include "workload/workload.h"
@@ -23,7 +25,7 @@ typedef enum ap_job_clock {
 } ap_job_clock;
 
 typedef struct ap_job_settings {
-    char *results, *ruleset, *math, *clock;
+    char *results, *ruleset, *math, *clock, *budgets;
     int64_t seed, studies, trials, shards, ranks_per_trial, threads, max_steps, eval_every, max_attempts;
     double watchdog_s, max_runtime_s, checkpoint_s;
 } ap_job_settings;
@@ -49,6 +51,7 @@ typedef struct ap_job {
     ap_job_settings settings;
     ap_ruleset ruleset;
     ap_job_clock clock;
+    ap_budgets *budgets; /* this cluster's seconds, already in the workloads' problems; NULL: the published ones */
     ap_math math;
     int workloads, submissions;
     ap_job_workload workload[AP_JOB_ITEMS];

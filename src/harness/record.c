@@ -122,6 +122,7 @@ static json_t *started_object(const ap_record *r) {
     put_text(&line, "data_set", h->data_set);
     put_text(&line, "ruleset", h->ruleset);
     put_text(&line, "clock", h->clock);
+    put_text(&line, "calibration", h->calibration ? h->calibration : "");
     put_integer(&line, "study", h->study);
     put_integer(&line, "trial", h->trial);
     put(&line, "hyperparameters", json_incref(r->hyperparameters));
@@ -409,12 +410,19 @@ static ap_status set_text(const ap_record *r, hid_t file, const char *object, co
 static ap_status write_head(const ap_record *r, hid_t file, ap_error *error) {
     const ap_record_head *h = &r->head;
     const char *const texts[][2] = {
-        {"submission", h->submission}, {"workload", h->workload},
-        {"variant", h->variant},       {"scale", h->scale},
-        {"data_set", h->data_set},     {"ruleset", h->ruleset},
-        {"clock", h->clock},           {"hyperparameters", h->hyperparameters},
-        {"loss_type", h->loss_type},   {"target_metric", h->target_metric},
-        {"direction", h->direction},   {"verdict", ap_verdict_names[r->verdict]},
+        {"submission", h->submission},
+        {"workload", h->workload},
+        {"variant", h->variant},
+        {"scale", h->scale},
+        {"data_set", h->data_set},
+        {"ruleset", h->ruleset},
+        {"clock", h->clock},
+        {"calibration", h->calibration},
+        {"hyperparameters", h->hyperparameters},
+        {"loss_type", h->loss_type},
+        {"target_metric", h->target_metric},
+        {"direction", h->direction},
+        {"verdict", ap_verdict_names[r->verdict]},
         {"reason", r->reason},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)

@@ -9,7 +9,9 @@
  *
  * result.h5:  /evaluations/<column> and /steps/<column>: 1-D data sets of equal length, published column names,
  * attribute `unit`; the digest of the parameters as text per evaluation in /evaluations/parameter_digest; root
- * attributes: format_version, submission, workload, variant, scale, data_set, ruleset, clock, study, trial,
+ * attributes: format_version, submission, workload, variant, scale, data_set, ruleset, clock, calibration ("NAME
+ * DIGEST" of the budget file that max_runtime_s and eval_period_s come from, budgets.h; empty, or not there as in
+ * older files: the published seconds; times of different calibrations are times of different clocks), study, trial,
  * hyperparameters (JSON), loss_type, target_metric, direction, validation_target, test_target, max_runtime_s,
  * eval_period_s, step_hint, global_batch_size, steps (the last one), steps_dropped, resumes, verdict, reason, status
  * (exit code of the failure's class), buckets (JSON: nanoseconds by bucket); /provenance: attributes (provenance.h) of
@@ -47,8 +49,8 @@ extern const char *const ap_verdict_names[AP_VERDICTS]; /* "running", "target_re
 
 /* What stays the same through a trial. Texts are borrowed for the record's life. */
 typedef struct ap_record_head {
-    const char *submission, *workload, *variant, *scale, *data_set, *ruleset, *clock,
-        *hyperparameters;                              /* the last: JSON */
+    const char *submission, *workload, *variant, *scale, *data_set, *ruleset, *clock, *calibration,
+        *hyperparameters;                              /* calibration: "" = published seconds; the last: JSON */
     const char *loss_type, *target_metric, *direction; /* direction: "higher", "lower", "lower_or_equal" */
     int study, trial;                                  /* from 0; folders are study_<n>, trial_<n + 1>, as published */
     double validation_target, test_target, max_runtime_s, eval_period_s;

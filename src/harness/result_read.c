@@ -230,6 +230,7 @@ static void print_identity(const result *r, FILE *out) {
     fprintf(out, "study_%" PRId64 ", trial_%" PRId64 "\n", integer_of(r, "study"), integer_of(r, "trial") + 1);
     say_text(r, out, "ruleset", "ruleset");
     say_text(r, out, "clock", "clock");
+    say_text(r, out, "calibration", "calibration");
     say_text(r, out, "loss", "loss_type");
     line_start(out, "global batch size");
     fprintf(out, "%" PRId64 " examples\n", integer_of(r, "global_batch_size"));

@@ -82,6 +82,7 @@ static void fill_head(trial *t) {
         .data_set = ap_dataset_name(job->workload[spec->workload].dataset),
         .ruleset = job->settings.ruleset,
         .clock = job->settings.clock,
+        .calibration = job->budgets ? job->budgets->label : "",
         .hyperparameters = t->hyperparameters,
         .loss_type = t->problem->loss_type,
         .target_metric = w->metric_names[w->target_metric],
@@ -110,6 +111,11 @@ static void fill_provenance(trial *t) {
     ap_provenance_set(p, "seed", "%" PRId64, job->settings.seed);
     ap_provenance_set(p, "trial_seed", "%" PRIu64, t->seed);
     ap_provenance_set(p, "math", "%s", job->settings.math);
+    ap_provenance_set(p, "calibration", "%s", job->budgets ? job->budgets->label : "published seconds");
+    if (job->budgets)
+        ap_provenance_set(p, "calibration_place", "%s, %s, %lld ranks x %lld threads, %s", job->budgets->hosts,
+                          job->budgets->cpu, (long long)job->budgets->ranks, (long long)job->budgets->threads,
+                          job->budgets->created);
     ap_provenance_set(p, "shards", "%" PRId64, job->settings.shards);
     ap_provenance_set(p, "threads", "%" PRId64, job->settings.threads);
     ap_provenance_set(p, "data_digest", "%s", ap_dataset_digest(job->workload[t->spec->workload].dataset));
@@ -559,7 +565,10 @@ ap_status ap_trial_run(ap_group *group, const ap_trial_spec *spec, ap_trial_outc
     outcome->best = t.best;
     outcome->buckets = t.buckets;
     outcome->agreement_s = ap_clock_s(t.agreement_ns);
-    if (t.engine) ap_engine_waits(t.engine, &outcome->data_wait_s, &outcome->reduction_wait_s);
+    if (t.engine) {
+        ap_engine_statistics engine = ap_engine_get_statistics(t.engine);
+        outcome->data_wait_s = engine.data_wait_s, outcome->reduction_wait_s = engine.reduction.exposed_s;
+    }
     outcome->reached = t.reached[AP_VALIDATION];
     destroy(&t);
     return status;

@@ -238,7 +238,11 @@ ap_status ap_reducer_finish(ap_reducer *reducer, float scale, float **sum, ap_er
 }
 
 ap_reducer_statistics ap_reducer_get_statistics(const ap_reducer *reducer) {
-    return reducer->statistics;
+    ap_reducer_statistics statistics = reducer->statistics;
+    range last = reducer->bucket[reducer->buckets - 1].elements;
+    statistics.length = reducer->length, statistics.buckets = reducer->buckets;
+    statistics.last_bucket_length = last.end - last.begin;
+    return statistics;
 }
 
 /* ---- creation */

@@ -40,9 +40,11 @@ void ap_reducer_shard_end(ap_reducer *reducer, int s);
 ap_status ap_reducer_finish(ap_reducer *reducer, float scale, float **sum, ap_error *error);
 
 /* Since creation: bytes sent by this rank, seconds spent waiting in finish (exposed), and between first start and
- * finish (hidden). For `bench`. */
+ * finish (hidden). And what is cut into buckets, in the order in which they start. For `bench`. */
 typedef struct ap_reducer_statistics {
-    int64_t bytes_sent;
+    int64_t bytes_sent, length; /* length: floats of the whole gradient */
+    int64_t last_bucket_length; /* floats of the bucket that starts last, which nothing hides */
+    int buckets;
     double exposed_s, overlapped_s;
 } ap_reducer_statistics;
 ap_reducer_statistics ap_reducer_get_statistics(const ap_reducer *reducer);

@@ -7,3 +7,4 @@ target_link_options(test_engine PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=r
 ap_unit_test(claim ap_harness)
 ap_unit_test(job ap_harness)
 ap_unit_test(host ap_harness)
+ap_unit_test(budgets ap_harness)
