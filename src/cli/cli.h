@@ -17,6 +17,6 @@ ap_status ap_cli_number(const char *name, const char *text, double least, double
 int ap_cli_report(const ap_error *error);
 
 extern const ap_command ap_command_run, ap_command_list, ap_command_prepare, ap_command_verify, ap_command_bench,
-    ap_command_inspect, ap_command_calibrate;
+    ap_command_inspect, ap_command_calibrate, ap_command_doctor;
 
 #endif

@@ -10,9 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const ap_command *const commands[] = {&ap_command_run,      &ap_command_list,  &ap_command_prepare,
-                                             &ap_command_verify,   &ap_command_bench, &ap_command_inspect,
-                                             &ap_command_calibrate};
+static const ap_command *const commands[] = {&ap_command_run,       &ap_command_list,  &ap_command_prepare,
+                                             &ap_command_verify,    &ap_command_bench, &ap_command_inspect,
+                                             &ap_command_calibrate, &ap_command_doctor};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 ap_status ap_cli_parse(const ap_command *command, int argc, char **argv, const ap_flag *flags, char ***rest, int *count,
