@@ -5,7 +5,6 @@
 #include "base/command.h"
 #include <stdint.h>
 
-
 /* ap_command_parse for this program. */
 ap_status ap_cli_parse(const ap_command *command, int argc, char **argv, const ap_flag *flags, char ***rest, int *count,
                        bool *helped, ap_error *error);

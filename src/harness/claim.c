@@ -3,16 +3,32 @@
 #include "base/clock.h"
 #include "base/digest.h"
 #include "base/file.h"
+#include "harness/scheduler.h"
 
 #include <dirent.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { CLAIM_LIMIT = 1 << 16 };
+enum { CLAIM_LIMIT = 1 << 16, WORLD_LIMIT = 100 };
+
+/* ---- the files */
+
+static ap_status path_of(char path[AP_PATH], const char *results, int trial, ap_error *error) {
+    return ap_path(path, error, "%s/.sweep/claims/claim.%06d", results, trial);
+}
+
+ap_status ap_claims_prepare(const char *results, ap_error *error) {
+    char path[AP_PATH];
+    AP_TRY(ap_path(path, error, "%s/.sweep/claims", results));
+    AP_TRY(ap_make_directories(path, error));
+    AP_TRY(ap_path(path, error, "%s/.sweep/worlds", results));
+    return ap_make_directories(path, error);
+}
 
 /* ---- who we are */
 
@@ -48,22 +64,21 @@ static void process_namespace(char text[64]) {
     text[n < 0 ? 0 : n] = 0;
 }
 
-static const char *environment(const char *name) {
-    const char *value = getenv(name);
-    return value ? value : "";
-}
-
-static char *our_claim(const char *world, int64_t progress, int64_t attempts) {
+/* marks: take-over marks of this trial lie about, to be removed with the claim. */
+static char *our_claim(const char *world, int64_t progress, int64_t attempts, bool marks) {
     char host[256] = "", boot[64], space[64], now[24];
+    ap_slurm_place slurm;
     gethostname(host, sizeof host - 1);
     boot_id(boot);
     process_namespace(space);
     ap_clock_utc(now);
-    json_t *claim =
-        json_pack("{s:s, s:s, s:s, s:I, s:I, s:s, s:s, s:s, s:s, s:I, s:I}", "host", host, "boot", boot, "namespace",
-                  space, "pid", (json_int_t)getpid(), "process_start", (json_int_t)process_start(getpid()), "slurm_job",
-                  environment("SLURM_JOB_ID"), "slurm_restart", environment("SLURM_RESTART_COUNT"), "world", world,
-                  "time", now, "progress", (json_int_t)progress, "attempts", (json_int_t)attempts);
+    ap_slurm_place_here(&slurm);
+    json_t *claim = json_pack(
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:b}", "host", host, "boot", boot,
+        "namespace", space, "pid", (json_int_t)getpid(), "process_start", (json_int_t)process_start(getpid()), "user",
+        (json_int_t)getuid(), "slurm_cluster", slurm.cluster, "slurm_job", slurm.job, "slurm_array_task",
+        slurm.array_task, "slurm_step", slurm.step, "slurm_restart", (json_int_t)slurm.restart, "world", world, "time",
+        now, "progress", (json_int_t)progress, "attempts", (json_int_t)attempts, "marks", marks);
     char *text = claim ? json_dumps(claim, JSON_INDENT(1)) : NULL;
     json_decref(claim);
     return text;
@@ -79,29 +94,55 @@ static int64_t get_number(const json_t *claim, const char *key) {
     return json_integer_value(json_object_get(claim, key));
 }
 
-typedef enum owner_state { ALIVE, GONE, UNKNOWN } owner_state;
-
-static owner_state state_of_owner(const json_t *claim) {
+static ap_owner by_process(const json_t *claim) {
     char host[256] = "", boot[64], space[64];
     gethostname(host, sizeof host - 1);
     boot_id(boot);
     process_namespace(space);
-    const char *job = environment("SLURM_JOB_ID");
-    if (*job && !strcmp(job, get_text(claim, "slurm_job")) &&
-        atoll(environment("SLURM_RESTART_COUNT")) > atoll(get_text(claim, "slurm_restart")))
-        return GONE;
-    if (strcmp(host, get_text(claim, "host"))) return UNKNOWN;
-    if (*boot && *get_text(claim, "boot") && strcmp(boot, get_text(claim, "boot"))) return GONE;
-    if (strcmp(space, get_text(claim, "namespace"))) return UNKNOWN;
+    if (strcmp(host, get_text(claim, "host"))) return AP_OWNER_UNKNOWN;
+    if (*boot && *get_text(claim, "boot") && strcmp(boot, get_text(claim, "boot"))) return AP_OWNER_GONE;
+    if (strcmp(space, get_text(claim, "namespace"))) return AP_OWNER_UNKNOWN;
     int64_t start = process_start(get_number(claim, "pid"));
-    return start >= 0 && start == get_number(claim, "process_start") ? ALIVE : GONE;
+    return start >= 0 && start == get_number(claim, "process_start") ? AP_OWNER_LIVES : AP_OWNER_GONE;
 }
 
-/* Who asks for a claim. */
-typedef struct asker {
-    const char *world;
-    bool reclaim;
-} asker;
+static bool declared_gone(const char *results, const char *world) {
+    char path[AP_PATH];
+    return !ap_world_name_check(world, NULL) && !ap_path(path, NULL, "%s/.sweep/worlds/%s.gone", results, world) &&
+           ap_file_exists(path);
+}
+
+static void place_of(const json_t *claim, ap_slurm_place *place) {
+    *place = (ap_slurm_place){.restart = get_number(claim, "slurm_restart")};
+    snprintf(place->cluster, sizeof place->cluster, "%s", get_text(claim, "slurm_cluster"));
+    snprintf(place->job, sizeof place->job, "%s", get_text(claim, "slurm_job"));
+    snprintf(place->array_task, sizeof place->array_task, "%s", get_text(claim, "slurm_array_task"));
+    snprintf(place->step, sizeof place->step, "%s", get_text(claim, "slurm_step"));
+}
+
+/* Slurm may hide other users' jobs: then they only seem to be gone. */
+static ap_owner by_slurm(const json_t *claim, bool asks) {
+    ap_slurm_place place, here;
+    place_of(claim, &place);
+    ap_slurm_place_here(&here);
+    if (!*place.job) return AP_OWNER_UNKNOWN;
+    if (!strcmp(place.job, here.job) && !strcmp(place.cluster, here.cluster)) {
+        if (here.restart > place.restart) return AP_OWNER_GONE;
+        if (!*place.step) return AP_OWNER_UNKNOWN; /* the job lives: we are in it */
+    }
+    bool visible = getuid() == 0 || get_number(claim, "user") == (int64_t)getuid();
+    ap_job_state state = asks && visible ? ap_slurm_ask(&place) : AP_JOB_UNKNOWN;
+    return state == AP_JOB_GONE ? AP_OWNER_GONE : AP_OWNER_UNKNOWN; /* the job may outlive its processes */
+}
+
+static ap_owner state_of_owner(const json_t *claim, const ap_claimant *by) {
+    const char *world = get_text(claim, "world");
+    ap_owner owner = by_process(claim);
+    if (owner != AP_OWNER_UNKNOWN) return owner;
+    if (!strcmp(by->world, world)) return AP_OWNER_LIVES; /* a world ends as a whole */
+    if (declared_gone(by->results, world)) return AP_OWNER_GONE;
+    return by_slurm(claim, by->asks);
+}
 
 /* Claims appear whole, so one that cannot be understood was not made by this program and protects nobody. */
 static json_t *parse(const char *text, size_t n) {
@@ -112,22 +153,33 @@ static json_t *parse(const char *text, size_t n) {
 }
 
 /* Reclaiming never goes against a process that is known to live, nor against another group of the same world. */
-static bool is_void(const json_t *claim, const asker *by) {
+static bool is_void(const json_t *claim, const ap_claimant *by) {
     if (!claim) return true;
-    owner_state owner = state_of_owner(claim);
-    return owner == GONE || (owner == UNKNOWN && by->reclaim && strcmp(by->world, get_text(claim, "world")) != 0);
+    ap_owner owner = state_of_owner(claim, by);
+    return owner == AP_OWNER_GONE || (owner == AP_OWNER_UNKNOWN && by->reclaim);
 }
 
-static void name_owner(const json_t *claim, char text[256]) {
-    snprintf(text, 256, "process %lld on %.100s since %.40s", (long long)get_number(claim, "pid"),
-             get_text(claim, "host"), get_text(claim, "time"));
+/* All but `owner`, which may need to ask Slurm. */
+static void fill_info(const json_t *claim, ap_claim_info *info) {
+    *info = (ap_claim_info){.pid = get_number(claim, "pid"),
+                            .progress = get_number(claim, "progress"),
+                            .attempts = get_number(claim, "attempts")};
+    snprintf(info->host, sizeof info->host, "%s", get_text(claim, "host"));
+    snprintf(info->slurm_job, sizeof info->slurm_job, "%s", get_text(claim, "slurm_job"));
+    snprintf(info->world, sizeof info->world, "%s", get_text(claim, "world"));
+    snprintf(info->since, sizeof info->since, "%s", get_text(claim, "time"));
+}
+
+void ap_claim_owner_text(const ap_claim_info *info, char text[256]) {
+    snprintf(text, 256, "process %" PRId64 " on %.100s%s%s%s since %s", info->pid, info->host,
+             *info->slurm_job ? " (Slurm job " : "", info->slurm_job, *info->slurm_job ? ")" : "", info->since);
 }
 
 /* ---- taking */
 
 /* Of all who see a void claim one creates the mark `claim.<digest of the void claim>`. If its creator died before it
  * replaced the claim, the mark is a void claim itself: the next mark has its digest, and so on. */
-static ap_status create_mark(const char *path, const char *old, size_t n, const asker *by, const char *text,
+static ap_status create_mark(const char *path, const char *old, size_t n, const ap_claimant *by, const char *text,
                              char mark[AP_PATH], bool *ours, ap_error *error) {
     ap_digest digest = ap_digest_of(old, n);
     for (bool next = true; next;) {
@@ -158,10 +210,10 @@ static bool still_holds(const char *path, const char *old, size_t n) {
 
 /* The mark alone does not decide: a slow contender can create it again after the winner has finished, removed the marks
  * and let others claim anew. So the winner replaces the claim only if it is still the one it saw. */
-static ap_status take_over(const char *path, const char *old, size_t n, const asker *by, int64_t progress,
+static ap_status take_over(const char *path, const char *old, size_t n, const ap_claimant *by, int64_t progress,
                            ap_claim *claim, ap_error *error) {
     char mark[AP_PATH];
-    char *text = our_claim(by->world, progress, claim->attempts);
+    char *text = our_claim(by->world, progress, claim->attempts, true);
     if (!text) return ap_fail(error, AP_ENVIRONMENT, "out of memory for a claim");
     bool ours = false;
     ap_status status = create_mark(path, old, n, by, text, mark, &ours, error);
@@ -176,38 +228,45 @@ static ap_status take_over(const char *path, const char *old, size_t n, const as
     return status;
 }
 
-ap_status ap_claim_take(const char *directory, const char *world, int64_t progress, bool reclaim, ap_claim *claim,
-                        ap_error *error) {
-    const asker by = {.world = world, .reclaim = reclaim};
-    *claim = (ap_claim){.attempts = 1};
-    char path[AP_PATH];
-    AP_TRY(ap_path(path, error, "%s/claim", directory));
-    char *text = our_claim(world, progress, 1);
-    if (!text) return ap_fail(error, AP_ENVIRONMENT, "out of memory for a claim");
-    ap_status status = ap_create_exclusive(path, text, strlen(text), &claim->taken, error);
-    free(text);
-    if (status || claim->taken) return status;
-
+/* There is a claim, or was a moment ago. */
+static ap_status take_if_void(const ap_claimant *by, const char *path, int64_t progress, ap_claim *claim,
+                              ap_error *error) {
     char *old = NULL;
     size_t n = 0;
     errno = 0;
-    status = ap_read_file(path, CLAIM_LIMIT, &old, &n, error);
+    ap_status status = ap_read_file(path, CLAIM_LIMIT, &old, &n, error);
     if (status) { /* released between the two calls (it may be there again by now): the next round's chance */
         if (errno != ENOENT) return status;
         snprintf(claim->owner, sizeof claim->owner, "a process that just gave it back");
         return AP_OK;
     }
     json_t *held = parse(old, n);
-    if (is_void(held, &by)) {
+    if (is_void(held, by)) {
         bool progressed = progress > get_number(held, "progress");
         claim->attempts = progressed || !held ? 1 : get_number(held, "attempts") + 1;
-        status = take_over(path, old, n, &by, progress, claim, error);
+        status = take_over(path, old, n, by, progress, claim, error);
     } else {
-        name_owner(held, claim->owner);
+        ap_claim_info info;
+        fill_info(held, &info);
+        ap_claim_owner_text(&info, claim->owner);
     }
     json_decref(held);
     free(old);
     return status;
+}
+
+ap_status ap_claim_take(const ap_claimant *by, int trial, int64_t progress, ap_claim *claim, ap_error *error) {
+    *claim = (ap_claim){.attempts = 1};
+    char path[AP_PATH];
+    AP_TRY(path_of(path, by->results, trial, error));
+    if (!ap_file_exists(path)) { /* one operation in place of ten that would be in vain */
+        char *text = our_claim(by->world, progress, 1, false);
+        if (!text) return ap_fail(error, AP_ENVIRONMENT, "out of memory for a claim");
+        ap_status status = ap_create_exclusive(path, text, strlen(text), &claim->taken, error);
+        free(text);
+        if (status || claim->taken) return status;
+    }
+    return take_if_void(by, path, progress, claim, error);
 }
 
 /* ---- looking and giving back */
@@ -221,30 +280,107 @@ static json_t *read_claim(const char *path) {
     return claim;
 }
 
-bool ap_claim_owner(const char *directory, char owner[256]) {
+bool ap_claim_look(const ap_claimant *by, int trial, ap_claim_info *info) {
     char path[AP_PATH];
-    json_t *claim = ap_path(path, NULL, "%s/claim", directory) ? NULL : read_claim(path);
-    if (claim) name_owner(claim, owner);
+    json_t *claim = path_of(path, by->results, trial, NULL) ? NULL : read_claim(path);
+    if (claim) {
+        fill_info(claim, info);
+        info->owner = state_of_owner(claim, by);
+    }
     json_decref(claim);
     return claim != NULL;
 }
 
-static bool is_ours(const json_t *claim) {
-    return claim && state_of_owner(claim) == ALIVE && get_number(claim, "pid") == getpid();
+bool ap_claim_is_void(const ap_claimant *by, int trial) {
+    char path[AP_PATH];
+    if (path_of(path, by->results, trial, NULL)) return false;
+    json_t *claim = read_claim(path);
+    bool yes = is_void(claim, by);
+    json_decref(claim);
+    return yes;
 }
 
-void ap_claim_release(const char *directory) {
-    char claim_path[AP_PATH], path[AP_PATH];
-    if (ap_path(claim_path, NULL, "%s/claim", directory)) return;
-    json_t *claim = read_claim(claim_path);
-    bool ours = is_ours(claim);
-    json_decref(claim);
-    DIR *dir = ours ? opendir(directory) : NULL; /* else it was reclaimed: it is another's now */
-    if (!dir) return;
+/* The number in "claim.000012" (*mark: in "claim.000012.<digest>"), or -1. */
+static int trial_of_name(const char *name, bool *mark) {
+    int trial = -1, used = 0;
+    if (sscanf(name, "claim.%d%n", &trial, &used) != 1 || trial < 0 || (name[used] && name[used] != '.')) return -1;
+    *mark = name[used] == '.';
+    return trial;
+}
+
+static DIR *open_claims(const char *results, char path[AP_PATH], ap_error *error) {
+    if (ap_path(path, error, "%s/.sweep/claims", results)) return NULL;
+    DIR *folder = opendir(path);
+    if (!folder) ap_fail_errno(error, AP_IO, "%s: the claims cannot be listed", path);
+    return folder;
+}
+
+ap_status ap_claims_list(const char *results, int trials, unsigned char *claimed, ap_error *error) {
+    char path[AP_PATH];
+    memset(claimed, 0, (size_t)trials);
+    DIR *folder = open_claims(results, path, error);
+    if (!folder) return AP_IO;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        bool mark;
+        int trial = trial_of_name(entry->d_name, &mark);
+        if (trial >= 0 && trial < trials && !mark) claimed[trial] = 1;
+    }
+    closedir(folder);
+    return AP_OK;
+}
+
+/* Marks of one trial; trial < 0: of all. */
+static void remove_marks(const char *results, int trial) {
+    char path[AP_PATH];
+    DIR *folder = open_claims(results, path, NULL);
+    if (!folder) return;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        bool mark;
+        int of = trial_of_name(entry->d_name, &mark);
+        if (of >= 0 && mark && (trial < 0 || of == trial)) unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    closedir(folder);
+}
+
+void ap_claims_tidy(const char *results) {
+    char path[AP_PATH];
+    remove_marks(results, -1);
+    if (!ap_path(path, NULL, "%s/.sweep/claims", results)) ap_remove_stale_temps(path);
+}
+
+void ap_claim_release(const char *results, int trial) {
+    char path[AP_PATH];
+    if (path_of(path, results, trial, NULL)) return;
+    json_t *claim = read_claim(path);
+    /* else it was reclaimed: it is another's now */
+    bool ours = claim && by_process(claim) == AP_OWNER_LIVES && get_number(claim, "pid") == getpid();
     /* The claim goes last: while it is there nobody else can make one, whose marks these would be. */
-    for (struct dirent *entry; (entry = readdir(dir));)
-        if (!strncmp(entry->d_name, "claim.", 6) && !ap_path(path, NULL, "%s/%s", directory, entry->d_name))
-            unlink(path);
-    closedir(dir);
-    unlink(claim_path);
+    if (ours && json_is_true(json_object_get(claim, "marks"))) remove_marks(results, trial);
+    if (ours) unlink(path);
+    json_decref(claim);
+}
+
+/* ---- worlds */
+
+ap_status ap_world_name_check(const char *world, ap_error *error) {
+    static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
+    size_t n = strlen(world);
+    if (n > 0 && n <= WORLD_LIMIT && strspn(world, allowed) == n) return AP_OK;
+    return ap_fail(error, AP_USAGE, "the world's name \"%.120s\" must be 1 to %d letters, digits, '.', '_' and '-'",
+                   world, WORLD_LIMIT);
+}
+
+ap_status ap_world_declare_gone(const char *results, const char *world, const char *why, ap_error *error) {
+    char path[AP_PATH], text[256], now[24];
+    AP_TRY(ap_world_name_check(world, error));
+    AP_TRY(ap_path(path, error, "%s/.sweep/worlds/%s.gone", results, world));
+    ap_clock_utc(now);
+    int n = snprintf(text, sizeof text, "%s %.200s\n", now, why);
+    return ap_write_file(path, text, (size_t)n, error);
+}
+
+void ap_world_forget(const char *results, const char *world) {
+    char path[AP_PATH];
+    if (!ap_world_name_check(world, NULL) && !ap_path(path, NULL, "%s/.sweep/worlds/%s.gone", results, world))
+        unlink(path);
 }

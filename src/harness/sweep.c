@@ -13,7 +13,7 @@
 
 typedef struct sweep {
     const ap_job *job;
-    bool reclaim;
+    ap_claimant claimant;
     char world[128]; /* names this world in its claims */
     ap_group *group;
     int trials;
@@ -52,8 +52,9 @@ static ap_status list_trials(sweep *s, ap_error *error) {
         for (int w = 0; w < job->workloads; w++)
             for (int i = 0; i < job->submissions; i++)
                 for (int k = 0; k < ap_job_trials(job, i); k++) {
-                    ap_trial_spec *t = &s->trial[s->trials++];
-                    *t = (ap_trial_spec){.job = job, .submission = i, .study = study, .workload = w, .trial = k};
+                    ap_trial_spec *t = &s->trial[s->trials];
+                    *t = (ap_trial_spec){
+                        .job = job, .submission = i, .study = study, .workload = w, .trial = k, .index = s->trials++};
                     AP_TRY(ap_trial_directory(job, i, study, w, k, t->directory, error));
                 }
     qsort(s->trial, (size_t)s->trials, sizeof *s->trial, longest_first);
@@ -66,7 +67,7 @@ static ap_status list_trials(sweep *s, ap_error *error) {
 static ap_status enter_tree(const ap_job *job, ap_error *error) {
     char path[AP_PATH];
     const char *results = job->settings.results;
-    AP_TRY(ap_make_directories(results, error));
+    AP_TRY(ap_claims_prepare(results, error));
     AP_TRY(ap_path(path, error, "%s/job.txt", results));
     bool created = false;
     AP_TRY(ap_create_exclusive(path, job->description, strlen(job->description), &created, error));
@@ -122,14 +123,14 @@ static ap_status try_trial(const sweep *s, const ap_trial_spec *t, bool *mine, a
     if (finished) return AP_OK;
     AP_TRY(ap_make_directories(t->directory, error));
     ap_claim claim;
-    AP_TRY(ap_claim_take(t->directory, s->world, ap_checkpoint_newest(t->directory), s->reclaim, &claim, error));
+    AP_TRY(ap_claim_take(&s->claimant, t->index, ap_checkpoint_newest(t->directory), &claim, error));
     if (!claim.taken) {
         ap_log(AP_RANK, AP_LOG_DEBUG, "%s is run by %s", t->directory, claim.owner);
         return AP_OK;
     }
     ap_remove_stale_temps(t->directory);
     ap_status status = look_again(t, &claim, mine, error);
-    if (!status && !*mine) ap_claim_release(t->directory);
+    if (!status && !*mine) ap_claim_release(t->job->settings.results, t->index);
     return status;
 }
 
@@ -170,12 +171,12 @@ static ap_status run_trials(sweep *s, bool *interrupted, ap_error *error) {
         if (status) {
             ap_context(error, "%s", t->directory);
             /* No infrastructure failure is the trial's fault: the claim is given back, unless a rank is stuck in it. */
-            if (root && status != AP_ENVIRONMENT) ap_claim_release(t->directory);
+            if (root && status != AP_ENVIRONMENT) ap_claim_release(t->job->settings.results, t->index);
             return status;
         }
         if (root) {
             say(t, &outcome);
-            ap_claim_release(t->directory);
+            ap_claim_release(t->job->settings.results, t->index);
         }
         *interrupted |= outcome.interrupted;
         if (outcome.interrupted) break;
@@ -202,12 +203,13 @@ static void wait_for_world(MPI_Comm world) {
 
 /* Trials that others have: they may be at work, or gone without that this host could know. */
 static void say_claimed(const sweep *s) {
-    char owner[256], first[256] = "";
+    char first[256] = "";
     int claimed = 0;
     const char *where = "";
+    ap_claim_info info;
     for (int i = 0; i < s->trials; i++) {
-        if (!ap_claim_owner(s->trial[i].directory, owner) || claimed++) continue;
-        memcpy(first, owner, sizeof first);
+        if (!ap_claim_look(&s->claimant, s->trial[i].index, &info) || claimed++) continue;
+        ap_claim_owner_text(&info, first);
         where = s->trial[i].directory;
     }
     if (claimed)
@@ -277,6 +279,7 @@ static void name_world(sweep *s, MPI_Comm world) {
     gethostname(host, sizeof host - 1);
     snprintf(s->world, sizeof s->world, "%s.%ld.%lld", host, (long)getpid(), (long long)ap_clock_ns());
     MPI_Bcast(s->world, sizeof s->world, MPI_CHAR, 0, world);
+    s->claimant.world = s->world;
 }
 
 /* Group, list of trials, result tree. */
@@ -309,7 +312,8 @@ static ap_status conclude(const sweep *s, MPI_Comm world, ap_status status, bool
 
 ap_status ap_sweep_run(MPI_Comm world, const ap_sweep_options *options, ap_sweep_summary *summary, bool *broken,
                        ap_error *error) {
-    sweep s = {.job = options->job, .reclaim = options->reclaim};
+    sweep s = {.job = options->job,
+               .claimant = {.results = options->job->settings.results, .reclaim = options->reclaim, .asks = true}};
     MPI_Comm comm = MPI_COMM_NULL;
     bool interrupted = false;
     *summary = (ap_sweep_summary){0};

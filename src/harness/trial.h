@@ -10,6 +10,7 @@
 typedef struct ap_trial_spec {
     const ap_job *job;
     int submission, study, workload, trial; /* indices from 0 */
+    int index;                              /* in the tree's list of trials, the same for all jobs on it */
     char directory[AP_PATH];                /* RESULTS/SUBMISSION/study_<n>/WORKLOAD/trial_<n+1>; exists */
 } ap_trial_spec;
 

@@ -66,7 +66,7 @@ digests "$T/calm/nadamw/study_0/mnist/trial_1" >"$T/calm.digests"
 [ -s "$T/calm.digests" ] || fail "the undisturbed run has no evaluations"
 cmp "$T/calm.digests" "$T/stormy.digests" || fail "evaluations differ from the undisturbed run"
 compgen -G "$trial/.*.tmp" >/dev/null && fail "temporary files are left: $(ls -A "$trial")"
-compgen -G "$trial/claim*" >/dev/null && fail "a claim is left: $(ls -A "$trial")"
+compgen -G "$T/stormy/.sweep/claims/claim*" >/dev/null && fail "a claim is left: $(ls -A "$T/stormy/.sweep/claims")"
 if [ -n "$PYTHON" ]; then
   "$PYTHON" "$SOURCE/tests/cli/same_result.py" "$T/calm/nadamw/study_0/mnist/trial_1/result.h5" "$trial/result.h5" || fail "results differ"
 fi

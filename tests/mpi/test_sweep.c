@@ -7,6 +7,7 @@
 #include "harness/claim.h"
 #include "harness/sweep.h"
 
+#include <dirent.h>
 #include <ftw.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -120,6 +121,18 @@ static ino_t result_file(const ap_job *job, int study, int trial) {
     return info.st_ino;
 }
 
+/* Claims and take-over marks that lie in the tree. */
+static int claims_in(const ap_job *job) {
+    char path[AP_PATH];
+    int n = 0;
+    snprintf(path, sizeof path, "%s/.sweep/claims", job->settings.results);
+    DIR *folder = opendir(path);
+    CHECK(folder != NULL);
+    for (struct dirent *entry; folder && (entry = readdir(folder));) n += *entry->d_name != '.';
+    if (folder) closedir(folder);
+    return n;
+}
+
 /* ---- one verdict each */
 
 static void run_by_groups_of(int ranks) {
@@ -144,10 +157,8 @@ static void run_by_groups_of(int ranks) {
                 CHECK_INT(count_events(job, s, t, "finished"), 1);
                 if (again) CHECK(result_file(job, s, t) == file[s][t]); /* skipped, not rewritten */
                 file[s][t] = result_file(job, s, t);
-                char directory[AP_PATH], owner[256];
-                ap_trial_directory(job, 0, s, 0, t, directory, NULL);
-                CHECK(!ap_claim_owner(directory, owner));
             }
+        CHECK_INT(claims_in(job), 0);
     }
     ap_job_close(job);
     end();
@@ -161,12 +172,11 @@ static void test_every_trial_gets_one_verdict(void) {
 static void test_claimed_trials_are_left_alone(void) {
     ap_job *job =
         open_job("ranks_per_trial = 1; trials = 2; max_steps = 4; eval_every = 2;", "", "submission = \"nadamw\";");
-    char directory[AP_PATH];
+    const ap_claimant other = {.results = job->settings.results, .world = "another.world"};
     ap_claim claim = {0};
-    CHECK_INT(ap_trial_directory(job, 0, 0, 0, 1, directory, NULL), AP_OK);
     if (world_rank == 0) {
-        CHECK_INT(ap_make_directories(directory, NULL), AP_OK);
-        CHECK_INT(ap_claim_take(directory, "another world", -1, false, &claim, NULL), AP_OK);
+        CHECK_INT(ap_claims_prepare(job->settings.results, NULL), AP_OK);
+        CHECK_INT(ap_claim_take(&other, 1, -1, &claim, NULL), AP_OK);
     }
     MPI_Barrier(MPI_COMM_WORLD);
     ap_sweep_summary summary;
@@ -175,7 +185,7 @@ static void test_claimed_trials_are_left_alone(void) {
     if (world_rank == 0) {
         CHECK_INT(summary.verdicts[AP_VERDICT_RUNNING], 1);
         CHECK_INT(result_of(job, 1).evaluations, -1);
-        ap_claim_release(directory);
+        ap_claim_release(job->settings.results, 1);
     }
     ap_job_close(job);
     end();
@@ -239,11 +249,9 @@ static void test_failure_of_the_place_leaves_the_trial_resumable(void) {
     ap_error error;
     CHECK_INT(sweep(job, &summary, &error), AP_BUG);
     CHECK_TEXT(error.text, "a failure was asked for");
-    char directory[AP_PATH], owner[256];
-    CHECK_INT(ap_trial_directory(job, 0, 0, 0, 0, directory, NULL), AP_OK);
     if (world_rank == 0) {
         CHECK_INT(result_of(job, 0).verdict, AP_VERDICT_RUNNING);
-        CHECK(!ap_claim_owner(directory, owner));
+        CHECK_INT(claims_in(job), 0);
     }
     ap_job_close(job);
     end();
