@@ -13,6 +13,6 @@ int ap_score_report(const ap_error *error);
 /* What was printed on stdout arrived there; AP_IO if not (a full disk, a closed pipe). */
 ap_status ap_score_flush(ap_error *error);
 
-extern const ap_command ap_command_score;
+extern const ap_command ap_command_score, ap_command_compare;
 
 #endif

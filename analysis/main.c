@@ -9,6 +9,7 @@
 
 static const ap_command *const commands[] = {
     &ap_command_score,
+    &ap_command_compare,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -48,13 +49,15 @@ static void usage(FILE *out) {
                  "Scores of training algorithms from results of algoperf and from official AlgoPerf logs.\n"
                  "RESULTS is a folder SUBMISSION/STUDY/WORKLOAD/trial_N/ with a result.h5 or an official "
                  "eval_measurements.csv in\n"
-                 "each. Results on stdout, warnings on stderr.\n\nCommands:\n");
+                 "each, or a file that `collect` made of one. Results on stdout, warnings on stderr.\n\nCommands:\n");
     for (int i = 0; i < COMMANDS; i++) fprintf(out, "  %-12s %s\n", commands[i]->name, commands[i]->summary);
     fprintf(out, "\nExit codes:\n");
-    static const ap_status codes[] = {AP_OK, AP_USAGE, AP_DATA, AP_IO, AP_ENVIRONMENT};
+    static const ap_status codes[] = {AP_OK, AP_TARGET_NOT_REACHED, AP_USAGE, AP_DATA, AP_IO, AP_ENVIRONMENT};
     for (size_t i = 0; i < sizeof codes / sizeof *codes; i++)
         fprintf(out, "  %2d  %s\n", (int)codes[i],
-                codes[i] == AP_OK ? "done, whatever was reached" : ap_status_meaning(codes[i]));
+                codes[i] == AP_OK                   ? "done, whatever was reached"
+                : codes[i] == AP_TARGET_NOT_REACHED ? "compare: the results differ; check: the results are invalid"
+                                                    : ap_status_meaning(codes[i]));
 }
 
 int main(int argc, char **argv) {

@@ -106,12 +106,11 @@ typedef struct rows {
 /* *n < 0: any length, which *n then is. */
 static ap_status read_column(hid_t file, const char *path, const char *name, ap_dtype type, int64_t *n, void **data,
                              ap_error *error) {
-    enum { LIMIT = 256 << 20 }; /* 32 million evaluations */
     int rank;
     int64_t shape[AP_H5_MAX_RANK];
     AP_TRY(ap_h5_shape(file, name, &rank, shape, error));
     if (rank != 1) return ap_fail(error, AP_DATA, "%s: %s has %d dimensions (must have 1)", path, name, rank);
-    return ap_h5_read(file, name, type, *n, LIMIT, data, n, error);
+    return ap_h5_read(file, name, type, *n, ap_h5_file_bytes(file), data, n, error);
 }
 
 static ap_status check_row(const char *path, const rows *r, int64_t i, ap_error *error) {

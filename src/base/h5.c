@@ -410,6 +410,12 @@ void ap_h5_close(hid_t place) {
     if (place >= 0) H5Iget_type(place) == H5I_FILE ? H5Fclose(place) : H5Gclose(place);
 }
 
+size_t ap_h5_file_bytes(hid_t place) {
+    CLOSED_AT_END hid_t file = H5Iget_file_id(place);
+    hsize_t bytes = 0;
+    return file >= 0 && H5Fget_filesize(file, &bytes) >= 0 ? (size_t)bytes : 0;
+}
+
 /* ---- finding objects */
 
 /* Whether every part of the path `name` is a hard link: 1 yes, 0 not there, -1 another kind of link, which could lead

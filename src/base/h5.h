@@ -64,6 +64,9 @@ ap_status ap_h5_open_group(hid_t place, const char *name, hid_t *group, ap_error
 /* Checks a sealed file (digest included) without libhdf5; *digest = the one found (NULL: not wanted). */
 ap_status ap_h5_check_seal(const char *path, const char *kind, ap_digest *digest, ap_error *error);
 
+/* Size of the file of a place: data that is neither packed nor missing cannot be more. 0: not known. */
+size_t ap_h5_file_bytes(hid_t place);
+
 enum { AP_H5_MAX_RANK = 8 };
 bool ap_h5_exists(hid_t file, const char *name);
 /* Rank and extents of a data set. External storage and external links are refused (AP_DATA). */
