@@ -71,7 +71,7 @@ ap_status ap_make_directories(const char *path, ap_error *error) {
 
 bool ap_file_exists(const char *path) {
     struct stat status;
-    return stat(path, &status) == 0;
+    return stat(path, &status) == 0 || (errno != ENOENT && errno != ENOTDIR);
 }
 
 /* ---- writing */
@@ -168,13 +168,17 @@ ap_status ap_create_exclusive(const char *path, const void *bytes, size_t n, boo
     bool made = !failed || link_was_made(temp);
     delay_for_tests();
     unlink(temp);
+    *created = false;
     if (!made && why != EEXIST) {
         errno = why;
         return ap_fail_errno(error, AP_IO, "%s: cannot be made by link(2) (the file system must have hard links)",
                              path);
     }
-    *created = made;
-    return made ? sync_folder_of(path, error) : AP_OK;
+    if (!made) return AP_OK;
+    ap_status status = sync_folder_of(path, error);
+    if (status != AP_OK) unlink(path);
+    *created = status == AP_OK;
+    return status;
 }
 
 /* ---- reading */

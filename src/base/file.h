@@ -24,12 +24,14 @@ ap_status ap_commit_file(const char *temp, const char *path, ap_error *error);
 void ap_abandon_file(const char *temp);
 
 /* Creates `path` with these bytes only if it does not exist, atomically also on NFS (temp + link(2)): *created tells.
- */
+ * On failure it was not created. */
 ap_status ap_create_exclusive(const char *path, const void *bytes, size_t n, bool *created, ap_error *error);
 
 /* Reads a whole file of at most `limit` bytes into malloc'ed memory, NUL added behind; the caller frees *bytes. */
 ap_status ap_read_file(const char *path, size_t limit, char **bytes, size_t *n, ap_error *error);
 
+/* False only if it is known not to be there: when the system cannot tell (I/O error, no permission), whoever opens the
+ * file hears why. */
 bool ap_file_exists(const char *path);
 void ap_remove_stale_temps(const char *directory);
 

@@ -36,20 +36,30 @@ static void close_id(const hid_t *id) {
 }
 #define CLOSED_AT_END __attribute__((cleanup(close_id)))
 
+typedef struct library_error {
+    char text[NAME];
+    bool memory; /* it was out of memory */
+} library_error;
+
 static herr_t take_innermost(unsigned n, const H5E_error2_t *e, void *data) {
-    if (n == 0) snprintf(data, NAME, "%s (%s)", e->desc ? e->desc : "no message", e->func_name ? e->func_name : "?");
+    library_error *error = data;
+    if (n > 0) return 0;
+    snprintf(error->text, NAME, "%s (%s)", e->desc ? e->desc : "no message", e->func_name ? e->func_name : "?");
+    error->memory = e->maj_num == H5E_RESOURCE;
     return 0;
 }
 
-/* The innermost message of HDF5's error stack; of a failed system call only the system's words, not the addresses. */
-static void library_message(char text[NAME]) {
-    strcpy(text, "no message from HDF5");
-    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_innermost, text);
-    char *words = strstr(text, "error message = '");
-    if (!words) return;
-    words += strlen("error message = '");
-    memmove(text, words, strlen(words) + 1);
-    text[strcspn(text, "'")] = '\0';
+/* The innermost message of HDF5's error stack; of a failed system call only the system's words, not the addresses.
+ * Returns `status`, or what the failure was in truth: the system's refusal (a file that cannot be read is not damaged),
+ * or lack of memory. */
+static ap_status library_message(ap_status status, char text[NAME]) {
+    library_error error = {.text = "no message from HDF5"};
+    H5Ewalk2(H5E_DEFAULT, H5E_WALK_UPWARD, take_innermost, &error);
+    const char *words = strstr(error.text, "error message = '");
+    if (words) words += strlen("error message = '");
+    snprintf(text, NAME, "%s", words ? words : error.text);
+    if (words) text[strcspn(text, "'")] = '\0';
+    return words ? AP_IO : error.memory ? AP_ENVIRONMENT : status;
 }
 
 /* Of a group in it: "file in /a/b". */
@@ -64,7 +74,7 @@ static void file_name(hid_t object, char name[NAME]) {
 /* To be called right after the HDF5 call that failed: the next one clears the error stack. */
 static ap_status library_fail(ap_error *error, ap_status status, hid_t file, const char *object, const char *what) {
     char message[NAME], name[NAME];
-    library_message(message);
+    status = library_message(status, message);
     file_name(file, name);
     return ap_fail(error, status, "%s: %s: %s: %s", name, object, what, message);
 }
@@ -152,8 +162,8 @@ static ap_status create_file(ap_h5_writer *writer, ap_error *error) {
     writer->file = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
     if (writer->file >= 0) return AP_OK;
     char message[NAME];
-    library_message(message);
-    return ap_fail(error, AP_IO, "%s: cannot be made: %s", name, message);
+    ap_status status = library_message(AP_IO, message);
+    return ap_fail(error, status, "%s: cannot be made: %s", name, message);
 }
 
 static ap_status create(const char *path, const char *kind, bool in_memory, ap_h5_writer **writer, ap_error *error) {
@@ -234,10 +244,11 @@ static ap_status seal_file(const char *path, const char *kind, ap_error *error) 
                                         : ap_seal_digest(fd, path, &digest, error);
     if (status == AP_OK) {
         ap_seal_make(seal, kind, info.st_size, digest);
+        errno = ENOSPC; /* for a short write */
         if (pwrite(fd, seal, AP_SEAL_BYTES, 0) != AP_SEAL_BYTES)
             status = ap_fail_errno(error, AP_IO, "%s: the seal cannot be written", path);
     }
-    close(fd);
+    if (close(fd) && status == AP_OK) status = ap_fail_errno(error, AP_IO, "%s: cannot be closed", path);
     return status;
 }
 
@@ -376,8 +387,8 @@ static ap_status open_checked(const char *path, hid_t *file, ap_error *error) {
     hid_t id = H5Fopen(path, H5F_ACC_RDONLY, access);
     if (id < 0) {
         char message[NAME];
-        library_message(message);
-        return ap_fail(error, AP_DATA, "%s: HDF5 cannot open it: %s", path, message);
+        ap_status status = library_message(AP_DATA, message);
+        return ap_fail(error, status, "%s: HDF5 cannot open it: %s", path, message);
     }
     *file = id;
     return AP_OK;

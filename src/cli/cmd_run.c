@@ -7,6 +7,7 @@
 #include "tensor/kernels/isa.h"
 
 #include <mpi.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -74,7 +75,6 @@ static int run(int argc, char **argv) {
         ap_fail(&error, AP_USAGE, "algoperf run: give one job file; see `algoperf run --help`");
         return ap_cli_report(&error);
     }
-    ap_interrupt_install();
     ap_job *job = NULL;
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     ap_status status = ap_job_open(rest[0], &job, &error);
@@ -97,6 +97,11 @@ static int run(int argc, char **argv) {
     if (rank == 0 && summary.trials) summarise(job, &summary);
     ap_job_close(job);
     return status ? ap_cli_report(&error) : AP_OK;
+}
+
+void ap_run_guard_signals(void) {
+    ap_interrupt_install();
+    signal(SIGPIPE, SIG_IGN);
 }
 
 const ap_command ap_command_run = {"run", "JOB.cfg", "train all trials of a job; started again it goes on where it was",

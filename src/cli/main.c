@@ -80,6 +80,7 @@ static ap_status check_launch(ap_error *error) {
 static int run_parallel(const ap_command *command, int argc, char **argv) {
     int provided, rank;
     ap_error error;
+    if (command == &ap_command_run) ap_run_guard_signals();
     if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided)) {
         ap_fail(&error, AP_ENVIRONMENT, "MPI could not be initialised");
         return ap_cli_report(&error);
@@ -89,6 +90,16 @@ static int run_parallel(const ap_command *command, int argc, char **argv) {
     int code = check_launch(&error) ? ap_cli_report(&error) : command->run(argc, argv);
     MPI_Finalize();
     return code;
+}
+
+/* What a command prints is its result, except that of `run`, whose results are files. */
+static int check_output(const ap_command *command, int code) {
+    ap_error error;
+    errno = 0;
+    if (command == &ap_command_run || (fflush(stdout) == 0 && !ferror(stdout))) return code;
+    if (!errno) errno = EIO; /* it failed earlier, and the reason is gone */
+    ap_fail_errno(&error, AP_IO, "the output could not be written");
+    return code == AP_OK ? ap_cli_report(&error) : code;
 }
 
 int main(int argc, char **argv) {
@@ -109,8 +120,9 @@ int main(int argc, char **argv) {
         if (ap_isa_check(&error)) return ap_cli_report(&error);
         bool wants_help = false;
         for (int a = 2; a < argc && strcmp(argv[a], "--"); a++) wants_help |= !strcmp(argv[a], "--help");
-        return commands[i]->parallel && !wants_help ? run_parallel(commands[i], argc - 1, argv + 1)
-                                                    : commands[i]->run(argc - 1, argv + 1);
+        return check_output(commands[i], commands[i]->parallel && !wants_help
+                                             ? run_parallel(commands[i], argc - 1, argv + 1)
+                                             : commands[i]->run(argc - 1, argv + 1));
     }
     const char *close = ap_closest(argv[1], names);
     ap_fail(&error, AP_USAGE, "there is no command \"%s\"%s%s%s; see `algoperf --help`", argv[1],

@@ -41,7 +41,7 @@ static ap_status list_steps(const char *directory, int64_t **steps, int *n, ap_e
     DIR *folder = opendir(directory);
     if (!folder && errno == ENOENT) return AP_OK;
     if (!folder) return ap_fail_errno(error, AP_IO, "%s: the folder of checkpoints cannot be read", directory);
-    for (struct dirent *entry; (entry = readdir(folder));) {
+    for (struct dirent *entry; errno = 0, (entry = readdir(folder));) {
         int64_t step = step_of_name(entry->d_name);
         if (step < 0) continue;
         int64_t *more = realloc(*steps, ((size_t)*n + 1) * sizeof *more);
@@ -53,7 +53,13 @@ static ap_status list_steps(const char *directory, int64_t **steps, int *n, ap_e
         *steps = more;
         more[(*n)++] = step;
     }
+    int why = errno; /* of the last readdir: half a list must not make a trial start anew */
     closedir(folder);
+    errno = why;
+    if (why) {
+        free(*steps);
+        return ap_fail_errno(error, AP_IO, "%s: the folder of checkpoints cannot be listed", directory);
+    }
     if (*n) qsort(*steps, (size_t)*n, sizeof **steps, newest_first);
     return AP_OK;
 }

@@ -192,24 +192,27 @@ static char *line_of(json_t *object) {
 
 /* ---- events.jsonl */
 
-/* One write(2) a line. What a full disk lets through of a line is cut off again. */
+static bool write_line(int fd, const char *line, size_t n) {
+    while (n > 0) {
+        ssize_t done = write(fd, line, n);
+        if (done < 0 && errno == EINTR) continue;
+        if (done < 0) return false;
+        line += done, n -= (size_t)done; /* the rest of a short write fails by itself if the disk is full */
+    }
+    return fdatasync(fd) == 0;
+}
+
+/* What a full disk lets through of a line is cut off again. */
 static ap_status append(ap_record *r, json_t *object, ap_error *error) {
     char *line = line_of(object);
     if (!line) return no_memory(r, error);
-    ssize_t n = (ssize_t)strlen(line);
     struct stat before;
     ap_status status = AP_OK;
     if (fstat(r->events, &before)) {
         status = ap_fail_errno(error, AP_IO, "%s: cannot be appended to", r->events_path);
-    } else {
-        ssize_t done;
-        do done = write(r->events, line, (size_t)n);
-        while (done < 0 && errno == EINTR);
-        if (done >= 0 && done < n) errno = ENOSPC; /* what a partial write to a regular file means */
-        if (done < n || fdatasync(r->events)) {
-            status = ap_fail_errno(error, AP_IO, "%s: a line cannot be appended", r->events_path);
-            if (ftruncate(r->events, before.st_size)) ap_context(error, "a torn line stays at the end of the log");
-        }
+    } else if (!write_line(r->events, line, strlen(line))) {
+        status = ap_fail_errno(error, AP_IO, "%s: a line cannot be appended", r->events_path);
+        if (ftruncate(r->events, before.st_size)) ap_context(error, "a torn line stays at the end of the log");
     }
     free(line);
     return status;
@@ -229,6 +232,8 @@ static void trim_line(const ap_record *r, const char *line, size_t n, trimmed_lo
     bool keep = event != NULL;
     if (!event) {
         log->damaged++;
+    } else if (strcmp(event, "finished") == 0 || strcmp(event, "failed") == 0) {
+        keep = false; /* the process died before result.h5 had the verdict, or that file was damaged since */
     } else if (strcmp(event, "resumed") == 0) {
         log->resumes++;
     } else if (strcmp(event, "evaluation") == 0) {
@@ -249,10 +254,12 @@ static void trim_line(const ap_record *r, const char *line, size_t n, trimmed_lo
 }
 
 static ap_status trim_log(const ap_record *r, trimmed_log *log, ap_error *error) {
-    if (!ap_file_exists(r->events_path)) return AP_OK;
     char *text;
     size_t n;
-    AP_TRY(ap_read_file(r->events_path, (size_t)1 << 30, &text, &n, error));
+    errno = 0;
+    ap_status status = ap_read_file(r->events_path, (size_t)1 << 30, &text, &n, error);
+    if (status == AP_IO && errno == ENOENT) return AP_OK;
+    AP_TRY(status);
     const char *line = text, *end;
     for (; (end = memchr(line, '\n', n - (size_t)(line - text))); line = end + 1)
         trim_line(r, line, (size_t)(end - line), log);
@@ -644,8 +651,8 @@ ap_status ap_record_finish(ap_record *record, ap_verdict verdict, const char *re
     if (verdict == AP_VERDICT_DIVERGED) record->failure = AP_NUMERIC;
     if (verdict == AP_VERDICT_CRASHED) record->failure = AP_ENVIRONMENT;
     memcpy(record->bucket_ns, buckets->ns, sizeof record->bucket_ns);
-    AP_TRY(write_result(record, error));
-    return append(record, finished_object(record), error);
+    AP_TRY(append(record, finished_object(record), error));
+    return write_result(record, error);
 }
 
 ap_status ap_record_event(ap_record *record, const char *event, const char *extra, ap_error *error) {

@@ -89,8 +89,8 @@ ap_status ap_record_reserve_steps(ap_record *record, int64_t more, ap_error *err
 ap_status ap_record_evaluation(ap_record *record, const ap_eval_row *row, const ap_buckets *buckets, ap_error *error);
 /* The class of a failure, for `status` of a result whose verdict is "failed"; call before ap_record_finish. */
 void ap_record_set_failure(ap_record *record, ap_status status);
-/* The end: result.h5 with the verdict, then the event line ("failed" for AP_VERDICT_FAILED and _CRASHED). Works with
- * any number of rows, 0 too. */
+/* The end: the event line ("failed" for AP_VERDICT_FAILED and _CRASHED), then result.h5, with which the trial has its
+ * verdict; a start that finds the line alone drops it and goes on. Works with any number of rows, 0 too. */
 ap_status ap_record_finish(ap_record *record, ap_verdict verdict, const char *reason, const ap_buckets *buckets,
                            ap_error *error);
 /* A state change that is not an end: "interrupted". Extra: a JSON object as text, whose members are added, or NULL. */
