@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "harness/record.h"
+#include "harness/slurm_jobs.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -102,7 +103,11 @@ static ap_status inspect_path(char *path, ap_error *error) {
     while (n > 1 && path[n - 1] == '/') path[--n] = '\0';
     struct stat info;
     if (stat(path, &info)) return ap_fail_errno(error, AP_IO, "%s: cannot be read", path);
-    if (!S_ISDIR(info.st_mode) || is_trial(path)) return ap_result_print(path, stdout, error);
+    if (!S_ISDIR(info.st_mode) || is_trial(path)) {
+        AP_TRY(ap_result_print(path, stdout, error));
+        ap_slurm_jobs_print(path, stdout);
+        return AP_OK;
+    }
     return show_tree(path, error);
 }
 

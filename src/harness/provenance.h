@@ -22,7 +22,8 @@ const char *ap_provenance_get(const ap_provenance *provenance, const char *key);
 /* Collects what this process can see: program version and source revision, compiler and flags, C library, kernel, host
  * name, CPU model and count and frequency governor, memory, instruction set picked, OpenBLAS version, core type and
  * threads, HDF5 version and build, MPI library version, environment (OMP_*, OPENBLAS_*, OMPI_MCA_*, ALGOPERF_*), Slurm
- * job facts (SLURM_JOB_ID, SLURM_JOB_NODELIST, _NTASKS, _CPUS_PER_TASK, _RESTART_COUNT, _ARRAY_*), UTC time. What
+ * job facts (SLURM_CLUSTER_NAME, SLURM_JOB_ID, _PARTITION and _NODELIST, SLURM_NTASKS, _CPUS_PER_TASK, _RESTART_COUNT,
+ * _ARRAY_*), UTC time. What
  * mpirun sets for its own ranks (OMPI_MCA_orte_*: addresses, a session key) is left out. A source tree outside git has
  * the revision "unknown". MPI facts are added by the caller; the MPI library's version needs no MPI_Init. */
 void ap_provenance_collect(ap_provenance *provenance);

@@ -1,5 +1,6 @@
 ap_unit_test(clock_buckets ap_harness)
 ap_unit_test(provenance ap_harness)
+ap_unit_test(slurm_jobs ap_harness)
 ap_unit_test(checkpoint ap_harness)
 ap_unit_test(record ap_harness)
 ap_unit_test(engine ap_harness)
