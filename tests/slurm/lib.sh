@@ -72,7 +72,7 @@ has_rows() { [ "$(rows "$1")" -ge "$2" ]; }
 
 # same_tree CALM OTHER TRIALS: every trial has its verdict and the rows and digests of CALM's, and nothing is left over.
 same_tree() {
-  local i a b wrong=0
+  local i a b left wrong=0
   for i in $(seq "$3"); do
     a=$1/paced/study_0/dummy/trial_$i b=$2/paced/study_0/dummy/trial_$i
     [ -s "$b/events.jsonl" ] || { fail "$b has no log"; wrong=1; continue; }
@@ -81,7 +81,8 @@ same_tree() {
     [ "$(grep -c '"event": *"finished"' "$b/events.jsonl")" -eq 1 ] || { fail "$b has not one verdict"; wrong=1; }
     [ -z "$PYTHON" ] || "$PYTHON" "$SOURCE/tests/cli/same_result.py" "$a/result.h5" "$b/result.h5" || { fail "results differ: $b"; wrong=1; }
   done
-  [ -z "$(find "$2" -name 'claim*' -o -name '.*.tmp' -o -name 'checkpoint*')" ] || { fail "left over: $(find "$2" -name 'claim*' -o -name '.*.tmp' -o -name 'checkpoint*')"; wrong=1; }
+  left=$(find "$2" -type f \( -path '*/claims/*' -o -name '.*.tmp' -o -name 'checkpoint*' \))
+  [ -z "$left" ] || { fail "left over: $left"; wrong=1; }
   [ "$(find "$2" -path '*/trial_*/result.h5' | wc -l)" -eq "$3" ] || { fail "$(find "$2" -path '*/trial_*/result.h5' | wc -l) results, expected $3"; wrong=1; }
   [ $wrong -eq 0 ] && pass "$2: $3 verdicts, every row and digest as undisturbed, nothing left over"
 }
