@@ -1,66 +1,90 @@
 /* algoperf-score score: times to target, performance profile and scores of any mix of results. */
 #include "analysis/commands.h"
 
-#include "analysis/read_tree.h"
-#include "analysis/report.h"
-#include "base/log.h"
+#include "analysis/print.h"
 
+#include <errno.h>
 #include <limits.h>
+#include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
-static void warn(const ap_trials *trials, const ap_targets *targets) {
-    for (size_t i = 0; i < trials->notes.n; i++) ap_log(AP_GLOBAL, AP_LOG_WARNING, "%s", trials->notes.name[i]);
-    for (size_t i = 0; i < trials->unlisted.n; i++)
-        ap_log(AP_GLOBAL, AP_LOG_WARNING, "workload %s is not in the table of targets %s: left out",
-               trials->unlisted.name[i], targets->name);
-    if (trials->clocks.n > 1)
-        ap_log(AP_GLOBAL, AP_LOG_WARNING,
-               "times of %zu different clocks are compared (listed above the scores): the ratios mean little",
-               trials->clocks.n);
-}
+typedef struct settings {
+    ap_leaderboard_options board;
+    const char *csv, *json, *reference, *confidence, *seed, *resamples;
+} settings;
 
-static ap_status print(const ap_report *report, bool csv, ap_error *error) {
-    AP_TRY(csv ? ap_report_csv(report, stdout, error) : ap_report_text(report, stdout, error));
+static ap_status print(const ap_printed *printed, const settings *set, ap_error *error) {
+    AP_TRY(set->csv    ? ap_print_csv(printed, stdout, error)
+           : set->json ? ap_print_json(printed, stdout, error)
+                       : ap_print_text(printed, stdout, error));
     return ap_score_flush(error);
 }
 
-static ap_status score_trials(const ap_trials *trials, const ap_targets *targets, bool csv, ap_error *error) {
-    ap_study *studies = NULL;
-    ap_scores *scores = NULL;
-    size_t n = 0;
+/* ---- speedups: of seconds, if there is a submission to compare with */
+
+static ap_status compute_speedups(const ap_leaderboard *board, const settings *set, ap_printed *printed,
+                                  ap_speedups *speedups, ap_error *error) {
+    size_t reference;
+    if (set->reference && board->rules.metric != AP_METRIC_TIME)
+        return ap_fail(error, AP_USAGE, "--reference: speedups are ratios of times, not of steps (--metric steps)");
+    if (board->rules.metric != AP_METRIC_TIME) return AP_OK;
+    if (ap_leaderboard_find(board, set->reference ? set->reference : "baseline", &reference, error))
+        return set->reference ? error->status : AP_OK;
+    AP_TRY(ap_speedups_compute(board, reference, speedups, error));
+    printed->speedups = speedups;
+    return AP_OK;
+}
+
+/* ---- the bootstrap */
+
+static ap_status parse_bootstrap(const settings *set, ap_score_bootstrap *b, ap_error *error) {
+    if (!set->confidence && (set->seed || set->resamples))
+        return ap_fail(error, AP_USAGE, "--%s belongs to a bootstrap: add --confidence 0.95",
+                       set->seed ? "seed" : "resamples");
+    return ap_score_parse_bootstrap(set->confidence ? set->confidence : "0.95", set->seed, set->resamples, b, error);
+}
+
+static ap_status score_board(const ap_leaderboard *board, const settings *set, const ap_score_bootstrap *b,
+                             ap_error *error) {
+    ap_printed printed = {.board = board};
+    ap_speedups speedups = {0};
+    ap_confidence confidence = {0};
     ap_status status;
-    AP_TRY_GOTO(status, ap_studies(trials, targets, &studies, &n, error), done);
-    AP_TRY_GOTO(status, ap_scores_create(targets, trials->submissions.n, &scores, error), done);
-    AP_TRY_GOTO(status, ap_scores_set_times(scores, studies, n, error), done);
-    ap_scores_compute(scores);
-    const ap_report report = {targets, trials, studies, n, scores};
-    status = print(&report, csv, error);
+    AP_TRY_GOTO(status, compute_speedups(board, set, &printed, &speedups, error), done);
+    if (set->confidence) {
+        AP_TRY_GOTO(status, ap_bootstrap(board, b->level, b->seed, b->resamples, &confidence, error), done);
+        printed.confidence = &confidence;
+    }
+    status = print(&printed, set, error);
 done:
-    ap_scores_free(scores);
-    free(studies);
+    ap_confidence_free(&confidence);
+    ap_speedups_free(&speedups);
     return status;
 }
 
-static ap_status read_and_score(char **roots, const char *table, bool csv, ap_targets *targets, ap_trials *trials,
-                                ap_error *error) {
-    if (table) AP_TRY(ap_targets_load(table, targets, error));
-    for (; *roots; roots++) AP_TRY(ap_read_tree(*roots, targets, trials, error));
-    AP_TRY(ap_trials_sort(trials, error));
-    warn(trials, targets);
-    if (!trials->n)
-        return ap_fail(error, AP_DATA, "nothing to score: no workload of the results is in the table of targets %s",
-                       targets->name ? targets->name : "");
-    return score_trials(trials, targets, csv, error);
+static ap_status read_and_score(char **roots, const settings *set, ap_error *error) {
+    ap_leaderboard board;
+    ap_score_bootstrap b;
+    if (set->csv && set->json) return ap_fail(error, AP_USAGE, "--csv and --json: one of them");
+    AP_TRY(parse_bootstrap(set, &b, error));
+    AP_TRY(ap_leaderboard_read(roots, &set->board, &board, error));
+    ap_leaderboard_warn(&board);
+    ap_status status = score_board(&board, set, &b, error);
+    ap_leaderboard_free(&board);
+    return status;
 }
 
 static int score(int argc, char **argv) {
-    const char *table = NULL, *csv = NULL;
+    settings set = {0};
     const ap_flag flags[] = {
-        {"targets", "v05|v06|FILE",
-         "table of workloads and targets, published or of the same columns;\n"
-         "official logs need one, results of algoperf name their own targets",
-         &table},
-        {"csv", NULL, "print the score table alone, as CSV with every digit", &csv},
+        AP_LEADERBOARD_FLAGS(set.board),
+        {"csv", NULL, "print the score table alone, as CSV with every digit", &set.csv},
+        {"json", NULL, "print everything, as one JSON object", &set.json},
+        {"reference", "SUBMISSION", "what speedups are against; without it: baseline, if it is there", &set.reference},
+        {"confidence", "LEVEL", "bootstrap over studies and trials: intervals of this level, such as 0.95",
+         &set.confidence},
+        AP_BOOTSTRAP_FLAGS(set),
         {0},
     };
     char **roots;
@@ -70,12 +94,7 @@ static int score(int argc, char **argv) {
                        &error))
         return ap_score_report(&error);
     if (helped) return AP_OK;
-    ap_targets targets = {0};
-    ap_trials trials = {0};
-    ap_status status = read_and_score(roots, table, csv != NULL, &targets, &trials, &error);
-    ap_trials_free(&trials);
-    ap_targets_free(&targets);
-    return status == AP_OK ? AP_OK : ap_score_report(&error);
+    return read_and_score(roots, &set, &error) ? ap_score_report(&error) : AP_OK;
 }
 
 const ap_command ap_command_score = {"score", "RESULTS... [options]",

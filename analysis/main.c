@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <locale.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static const ap_command *const commands[] = {
@@ -40,6 +41,29 @@ ap_status ap_score_flush(ap_error *error) {
     if (fflush(stdout) == 0 && !ferror(stdout)) return AP_OK;
     if (!errno) errno = EIO; /* it failed earlier, and the reason is gone */
     return ap_fail_errno(error, AP_IO, "the result could not be printed");
+}
+
+static ap_status parse_count(const char *option, const char *word, uint64_t least, uint64_t most, uint64_t *value,
+                             ap_error *error) {
+    char *end = NULL;
+    errno = 0;
+    if (*word >= '0' && *word <= '9') *value = strtoull(word, &end, 10);
+    if (end && !*end && !errno && *value >= least && *value <= most) return AP_OK;
+    return ap_fail(error, AP_USAGE, "--%s %.60s: must be an integer from %llu to %llu", option, word,
+                   (unsigned long long)least, (unsigned long long)most);
+}
+
+ap_status ap_score_parse_bootstrap(const char *level, const char *seed, const char *resamples, ap_score_bootstrap *b,
+                                   ap_error *error) {
+    char *end = NULL;
+    uint64_t n = 10000;
+    *b = (ap_score_bootstrap){.level = strtod(level, &end)};
+    if (end == level || *end || !(b->level > 0 && b->level < 1))
+        return ap_fail(error, AP_USAGE, "--confidence %.60s: must be a number between 0 and 1, such as 0.95", level);
+    if (seed) AP_TRY(parse_count("seed", seed, 0, INT64_MAX, &b->seed, error));
+    if (resamples) AP_TRY(parse_count("resamples", resamples, 1, 10000000, &n, error));
+    b->resamples = (size_t)n;
+    return AP_OK;
 }
 
 /* ---- the program */

@@ -38,8 +38,8 @@ static ap_status read_step(const ap_csv *csv, size_t column, int64_t *step, ap_e
 static ap_status read_time(const ap_csv *csv, size_t column, double *time, ap_error *error) {
     AP_TRY(ap_csv_number(csv, column, time, error));
     if (*time < 0)
-        return ap_fail(error, AP_DATA, "%s:%zu: score is \"%.40s\" s (a time must not be negative)", csv->name,
-                       csv->line, csv->cell[column]);
+        return ap_fail(error, AP_DATA, "%s:%zu: %s is \"%.40s\" s (a time must not be negative)", csv->name, csv->line,
+                       csv->header[column], csv->cell[column]);
     return AP_OK;
 }
 
@@ -50,12 +50,14 @@ static ap_status read_rows(ap_csv *csv, const ap_target *target, ap_trial *trial
     AP_TRY(ap_csv_need(csv, "score", &score, error));
     AP_TRY(ap_csv_need(csv, "global_step", &step, error));
     int validation = ap_csv_find(csv, metric); /* a missing metric column never reaches the target */
+    int submission = ap_csv_find(csv, "accumulated_submission_time");
     for (;;) {
         bool more;
         AP_TRY(ap_csv_next(csv, &more, error));
         if (!more) return AP_OK;
-        ap_trial_row row = {.validation = NAN};
+        ap_trial_row row = {.validation = NAN, .submission_s = NAN};
         AP_TRY(read_time(csv, score, &row.score_s, error));
+        if (submission >= 0) AP_TRY(read_time(csv, (size_t)submission, &row.submission_s, error));
         AP_TRY(read_step(csv, step, &row.step, error));
         if (validation >= 0) AP_TRY(ap_csv_number(csv, (size_t)validation, &row.validation, error));
         AP_TRY(ap_trial_add_row(trial, row, error));
@@ -66,6 +68,16 @@ static ap_status note_empty(const char *path, ap_trials *trials, ap_error *error
     char note[AP_PATH + 64];
     snprintf(note, sizeof note, "%s: 0 bytes, so there is no such trial", path);
     return ap_names_add(&trials->notes, note, NULL, error);
+}
+
+/* hparams.json beside the log is optional, and nothing is scored by it:. */
+static ap_status read_parameters(const char *log, ap_trial *trial, ap_error *error) {
+    enum { LIMIT = 1 << 20 };
+    char path[AP_PATH];
+    size_t bytes;
+    AP_TRY(ap_path(path, error, "%.*s/hparams.json", (int)(strrchr(log, '/') - log), log));
+    if (!ap_file_exists(path)) return AP_OK;
+    return ap_read_file(path, LIMIT, &trial->parameters, &bytes, error);
 }
 
 ap_status ap_read_log(const char *path, const ap_place *place, const ap_targets *targets, ap_trials *trials,
@@ -95,6 +107,7 @@ ap_status ap_read_log(const char *path, const ap_place *place, const ap_targets 
     ap_status status = ap_trials_add(trials, place, workload, path, &trial, error);
     if (status == AP_OK) status = read_rows(&csv, &targets->target[workload], trial, error);
     ap_csv_close(&csv);
+    if (status == AP_OK && trials->details) status = read_parameters(path, trial, error);
     if (status != AP_OK) return status;
-    return ap_names_add(&trials->clocks, "official logs: seconds of the machine that made them", NULL, error);
+    return ap_trials_set_fact(trials, trial, "source", "official logs", error);
 }

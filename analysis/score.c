@@ -6,86 +6,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* ---- one time per study */
-
-ap_hit ap_trial_hit(const ap_trial *trial, const ap_target *target) {
-    for (size_t i = 0; i < trial->rows; i++)
-        if (ap_target_is_reached(target, trial->row[i].validation))
-            return (ap_hit){.index = (int64_t)i, .time_s = trial->row[i].score_s};
-    return (ap_hit){.index = -1, .time_s = INFINITY};
-}
-
-/* The order of 3.2: smallest index, not smallest time; the time only among equal indices, one that is not known last.
- * What is equal in both is decided by the trial number, which is the order of the list. */
-static bool is_better(ap_hit a, ap_hit b) {
-    if (a.index < 0 || b.index < 0) return a.index >= 0 && b.index < 0;
-    if (a.index != b.index) return a.index < b.index;
-    return a.time_s < b.time_s || (!isnan(a.time_s) && isnan(b.time_s));
-}
-
-static bool is_same_study(const ap_trial *a, const ap_trial *b) {
-    return a->submission == b->submission && a->workload == b->workload && !strcmp(a->study, b->study);
-}
-
-static ap_study read_study(const ap_trials *trials, const ap_targets *targets, size_t first) {
-    const ap_trial *trial = &trials->trial[first];
-    ap_study study = {.submission = trial->submission, .workload = trial->workload, .first = first, .best = trials->n};
-    study.hit = (ap_hit){.index = -1, .time_s = INFINITY};
-    for (size_t i = first; i < trials->n && is_same_study(trial, &trials->trial[i]); i++) {
-        ap_hit hit = ap_trial_hit(&trials->trial[i], &targets->target[trial->workload]);
-        study.trials++;
-        study.trials_hit += hit.index >= 0;
-        study.trials_running += trials->trial[i].running;
-        if (!is_better(hit, study.hit)) continue;
-        study.hit = hit;
-        study.best = i;
-    }
-    return study;
-}
-
-ap_status ap_studies(const ap_trials *trials, const ap_targets *targets, ap_study **studies, size_t *n,
-                     ap_error *error) {
-    *studies = NULL;
-    *n = 0;
-    for (size_t i = 0; i < trials->n;) {
-        ap_study *grown = ap_room_for_one(*studies, *n, sizeof *grown);
-        if (!grown) {
-            free(*studies);
-            *studies = NULL;
-            return ap_fail(error, AP_ENVIRONMENT, "out of memory for %zu studies", *n + 1);
-        }
-        *studies = grown;
-        grown[*n] = read_study(trials, targets, i);
-        i += grown[*n].trials;
-        ++*n;
-    }
-    return AP_OK;
-}
-
-/* ---- median */
-
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-double ap_median(double *values, size_t n) {
-    if (!n) return NAN;
-    for (size_t i = 0; i < n; i++)
-        if (isnan(values[i])) return NAN;
-    qsort(values, n, sizeof *values, by_value);
-    return n % 2 ? values[n / 2] : (values[n / 2 - 1] + values[n / 2]) / 2;
-}
-
 /* ---- tables */
 
 void ap_scores_free(ap_scores *scores) {
     if (!scores) return;
     free(scores->workload);
     free(scores->base);
-    free(scores->time_s);
-    free(scores->best_s);
-    free(scores->final_s);
+    free(scores->time);
+    free(scores->best);
+    free(scores->final);
     free(scores->ratio);
     free(scores->profile);
     free(scores->score);
@@ -126,9 +55,9 @@ ap_status ap_scores_create(const ap_targets *targets, size_t submissions, ap_sco
     scores->workload = calloc(scores->columns + 1, sizeof *scores->workload);
     scores->base = calloc(scores->columns + 1, sizeof *scores->base);
     scores->rank = calloc(submissions + 1, sizeof *scores->rank);
-    scores->time_s = new_table(submissions, scores->columns, &fine);
-    scores->best_s = new_table(1, scores->columns, &fine);
-    scores->final_s = new_table(submissions, scores->columns, &fine);
+    scores->time = new_table(submissions, scores->columns, &fine);
+    scores->best = new_table(1, scores->columns, &fine);
+    scores->final = new_table(submissions, scores->columns, &fine);
     scores->ratio = new_table(submissions, scores->bases, &fine);
     scores->profile = new_table(submissions, AP_TAUS, &fine);
     scores->score = new_table(submissions, 1, &fine);
@@ -149,15 +78,18 @@ static size_t column_of(const ap_scores *scores, size_t workload) {
     return c;
 }
 
-ap_status ap_scores_set_times(ap_scores *scores, const ap_study *studies, size_t n, ap_error *error) {
+ap_status ap_scores_set_times(ap_scores *scores, const ap_study *studies, size_t n, const ap_rules *rules,
+                              ap_error *error) {
     double *times = malloc((n + 1) * sizeof *times);
     if (!times) return ap_fail(error, AP_ENVIRONMENT, "out of memory for %zu studies", n);
+    for (size_t i = 0; i < scores->submissions * scores->columns; i++) scores->time[i] = NAN;
     for (size_t i = 0; i < n;) {
         size_t submission = studies[i].submission, workload = studies[i].workload, count = 0;
         for (; i < n && studies[i].submission == submission && studies[i].workload == workload; i++)
-            times[count++] = studies[i].hit.time_s;
+            if (!rules->first_studies || count < rules->first_studies) times[count++] = studies[i].hit.time;
         size_t column = column_of(scores, workload);
-        if (column < scores->columns) scores->time_s[submission * scores->columns + column] = ap_median(times, count);
+        if (column < scores->columns)
+            scores->time[submission * scores->columns + column] = ap_over_studies_of(rules, times, count);
     }
     free(times);
     return AP_OK;
@@ -177,29 +109,40 @@ static bool is_missed(double time) {
     return isnan(time) || isinf(time);
 }
 
-/* Step A: a held-out time only counts with its base. Before step B, since it decides who may set the 4x limit. */
-static void drop_held_out_without_base(const ap_scores *scores, double *t) {
-    for (size_t s = 0; s < scores->submissions; s++, t += scores->columns)
-        for (size_t h = scores->bases; h < scores->columns; h++)
-            if (is_missed(t[scores->base[h]])) t[h] = INFINITY;
+/* The same of a held-out workload; `forgiving`: one that was never run is no miss (not the published rule). */
+static bool is_held_out_missed(double time, bool forgiving) {
+    return isinf(time) || (isnan(time) && !forgiving);
 }
 
-/* Step B: strictly more than four times the fastest is a miss; exactly four times is not. */
-static void apply_4x_rule(ap_scores *scores, double *t) {
+/* Step A: a held-out time only counts with its base. Before step B, since it decides who may set the 4x limit. */
+static void drop_held_out_without_base(const ap_scores *scores, bool forgiving, double *t) {
+    for (size_t s = 0; s < scores->submissions; s++, t += scores->columns)
+        for (size_t h = scores->bases; h < scores->columns; h++)
+            if (is_missed(t[scores->base[h]]) && !(forgiving && isnan(t[h]))) t[h] = INFINITY;
+}
+
+/* Is `time` over `limit` times the fastest? Strictly: exactly four times is not. No limit: nothing is (and no best of 0
+ * makes a NaN of it). */
+static bool is_over(double time, double limit, double best) {
+    return isfinite(limit) && time > limit * best;
+}
+
+/* Step B. */
+static void apply_4x_rule(ap_scores *scores, double limit, double *t) {
     for (size_t c = 0; c < scores->columns; c++) {
-        scores->best_s[c] = column_minimum(t, scores->submissions, scores->columns, c);
+        scores->best[c] = column_minimum(t, scores->submissions, scores->columns, c);
         for (size_t s = 0; s < scores->submissions; s++) {
             double *time = &t[s * scores->columns + c];
-            if (*time > 4 * scores->best_s[c]) *time = INFINITY;
+            if (is_over(*time, limit, scores->best[c])) *time = INFINITY;
         }
     }
 }
 
 /* Step C: a held-out workload that was missed, or never run, takes the base workload away. */
-static void take_bases_away(const ap_scores *scores, double *t) {
+static void take_bases_away(const ap_scores *scores, bool forgiving, double *t) {
     for (size_t s = 0; s < scores->submissions; s++, t += scores->columns)
         for (size_t h = scores->bases; h < scores->columns; h++)
-            if (is_missed(t[h])) t[scores->base[h]] = INFINITY;
+            if (is_held_out_missed(t[h], forgiving)) t[scores->base[h]] = INFINITY;
 }
 
 /* ---- ratios, profile, score (4.5, 5) */
@@ -212,15 +155,20 @@ static double ratio_to(double time, double best) {
 
 static void compute_ratios(ap_scores *scores) {
     for (size_t b = 0; b < scores->bases; b++) {
-        double best = column_minimum(scores->final_s, scores->submissions, scores->columns, b);
+        double best = column_minimum(scores->final, scores->submissions, scores->columns, b);
         for (size_t s = 0; s < scores->submissions; s++)
-            scores->ratio[s * scores->bases + b] = ratio_to(scores->final_s[s * scores->columns + b], best);
+            scores->ratio[s * scores->bases + b] = ratio_to(scores->final[s * scores->columns + b], best);
     }
 }
 
+/* Point k of n; for 100 points bit-equal to the published grid. */
+static double grid_point(int k, int n) {
+    const double step = 3.0 / (n - 1);
+    return k == n - 1 ? 4.0 : k * step + 1.0;
+}
+
 double ap_tau(int k) {
-    const double step = 3.0 / (AP_TAUS - 1);
-    return k == AP_TAUS - 1 ? 4.0 : k * step + 1.0;
+    return grid_point(k, AP_TAUS);
 }
 
 double ap_profile_at(const ap_scores *scores, size_t submission, double tau) {
@@ -229,9 +177,14 @@ double ap_profile_at(const ap_scores *scores, size_t submission, double tau) {
     return (double)within / (double)scores->bases;
 }
 
-static double trapezoid(const double *profile) {
-    double sum = 0;
-    for (int k = 0; k < AP_TAUS - 1; k++) sum += (ap_tau(k + 1) - ap_tau(k)) * (profile[k] + profile[k + 1]) / 2;
+static double trapezoid(const ap_scores *scores, size_t submission, int taus) {
+    double sum = 0, tau = 1, rho = ap_profile_at(scores, submission, tau);
+    for (int k = 1; k < taus; k++) {
+        double next_tau = grid_point(k, taus), next_rho = ap_profile_at(scores, submission, next_tau);
+        sum += (next_tau - tau) * (rho + next_rho) / 2;
+        tau = next_tau;
+        rho = next_rho;
+    }
     return sum / 3;
 }
 
@@ -252,26 +205,31 @@ static void rank(ap_scores *scores) {
     }
 }
 
-void ap_scores_compute(ap_scores *scores) {
-    memcpy(scores->final_s, scores->time_s, scores->submissions * scores->columns * sizeof *scores->final_s);
-    drop_held_out_without_base(scores, scores->final_s);
-    apply_4x_rule(scores, scores->final_s);
-    take_bases_away(scores, scores->final_s);
+void ap_scores_compute(ap_scores *scores, const ap_rules *rules) {
+    scores->limit = rules->limit;
+    memcpy(scores->final, scores->time, scores->submissions * scores->columns * sizeof *scores->final);
+    if (!rules->no_held_out) drop_held_out_without_base(scores, rules->missing_held_out, scores->final);
+    apply_4x_rule(scores, rules->limit, scores->final);
+    if (!rules->no_held_out) take_bases_away(scores, rules->missing_held_out, scores->final);
     compute_ratios(scores);
     for (size_t s = 0; s < scores->submissions; s++) {
         for (int k = 0; k < AP_TAUS; k++)
             scores->profile[s * AP_TAUS + (size_t)k] = ap_profile_at(scores, s, ap_tau(k));
-        scores->score[s] = trapezoid(&scores->profile[s * AP_TAUS]);
         scores->exact[s] = exact_integral(&scores->ratio[s * scores->bases], scores->bases);
+        scores->score[s] = rules->taus ? trapezoid(scores, s, rules->taus) : scores->exact[s];
     }
     rank(scores);
+}
+
+bool ap_scores_credit(const ap_scores *scores, size_t submission, size_t base) {
+    return scores->ratio[submission * scores->bases + base] <= 4;
 }
 
 /* ---- why no credit */
 
 ap_loss_of_credit ap_scores_loss(const ap_scores *scores, size_t submission, size_t column) {
-    double time = scores->time_s[submission * scores->columns + column];
+    double time = scores->time[submission * scores->columns + column];
     if (isnan(time)) return AP_LOST_NO_DATA;
     if (isinf(time)) return AP_LOST_NOT_REACHED;
-    return time > 4 * scores->best_s[column] ? AP_LOST_OVER_4X : AP_CREDIT_KEPT;
+    return is_over(time, scores->limit, scores->best[column]) ? AP_LOST_OVER_4X : AP_CREDIT_KEPT;
 }

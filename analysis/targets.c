@@ -14,6 +14,8 @@ static const struct {
     const char *name, *text;
 } published[] = {{"v05", ap_targets_v05_csv}, {"v06", ap_targets_v06_csv}};
 
+const char *const ap_ruleset_names[] = {"external_tuning", "self_tuning", NULL};
+
 void ap_targets_free(ap_targets *targets) {
     for (size_t i = 0; i < targets->n; i++) {
         free(targets->target[i].workload);
@@ -42,7 +44,9 @@ ap_status ap_targets_add(ap_targets *targets, const char *workload, const char *
                           .role = AP_ROLE_BASE,
                           .base = targets->n,
                           .maximise = maximise,
-                          .validation_target = validation_target};
+                          .validation_target = validation_target,
+                          .budget_s = {NAN, NAN},
+                          .step_hint = NAN};
     targets->n++; /* before the check: ap_targets_free then frees what there is */
     if (!target->workload || !target->metric)
         return ap_fail(error, AP_ENVIRONMENT, "out of memory for the list of workloads");
@@ -57,6 +61,7 @@ bool ap_target_is_reached(const ap_target *target, double value) {
 
 typedef struct columns {
     size_t workload, role, base, metric, direction, target;
+    int budget[AP_RULESETS], step_hint; /* -1: the table has no such column */
 } columns;
 
 static ap_status find_columns(const ap_csv *csv, columns *c, ap_error *error) {
@@ -65,12 +70,25 @@ static ap_status find_columns(const ap_csv *csv, columns *c, ap_error *error) {
     AP_TRY(ap_csv_need(csv, "base_workload", &c->base, error));
     AP_TRY(ap_csv_need(csv, "metric", &c->metric, error));
     AP_TRY(ap_csv_need(csv, "direction", &c->direction, error));
+    c->budget[AP_EXTERNAL_TUNING] = ap_csv_find(csv, "max_runtime_external_s");
+    c->budget[AP_SELF_TUNING] = ap_csv_find(csv, "max_runtime_self_tuning_s");
+    c->step_hint = ap_csv_find(csv, "scorer_step_hint");
     return ap_csv_need(csv, "validation_target", &c->target, error);
+}
+
+/* A cell that a table need not have: NaN if it does not. */
+static ap_status optional_number(const ap_csv *csv, int column, double *value, ap_error *error) {
+    *value = NAN;
+    if (column < 0) return AP_OK;
+    AP_TRY(ap_csv_number(csv, (size_t)column, value, error));
+    if (*value > 0 || isnan(*value)) return AP_OK;
+    return ap_fail(error, AP_DATA, "%s:%zu: %s is \"%s\" (must be positive, or empty if it is not known)", csv->name,
+                   csv->line, csv->header[column], csv->cell[column]);
 }
 
 static ap_status parse_role(const ap_csv *csv, const char *text, ap_role *role, ap_error *error) {
     static const char *const names[] = {"base", "held_out", "variant", "listed_without_results"};
-    static const ap_role roles[] = {AP_ROLE_BASE, AP_ROLE_HELD_OUT, AP_ROLE_OTHER, AP_ROLE_OTHER};
+    static const ap_role roles[] = {AP_ROLE_BASE, AP_ROLE_HELD_OUT, AP_ROLE_OTHER, AP_ROLE_LISTED};
     for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
         if (!strcmp(text, names[i])) {
             *role = roles[i];
@@ -98,8 +116,10 @@ static ap_status add_row(ap_targets *targets, const ap_csv *csv, const columns *
         return ap_fail(error, AP_DATA, "%s:%zu: validation_target is \"%s\" (must be finite)", csv->name, csv->line,
                        csv->cell[c->target]);
     AP_TRY(ap_targets_add(targets, workload, metric, !strcmp(way, "max"), value, error));
-    targets->target[targets->n - 1].role = role;
-    return AP_OK;
+    ap_target *target = &targets->target[targets->n - 1];
+    target->role = role;
+    for (int r = 0; r < AP_RULESETS; r++) AP_TRY(optional_number(csv, c->budget[r], &target->budget_s[r], error));
+    return optional_number(csv, c->step_hint, &target->step_hint, error);
 }
 
 /* Second pass, since a held-out workload may stand before its base workload: needs the cells again, so the names are

@@ -11,8 +11,12 @@
 typedef enum ap_role {
     AP_ROLE_BASE,     /* earns credit */
     AP_ROLE_HELD_OUT, /* earns nothing; missed, it takes its base workload's credit away */
-    AP_ROLE_OTHER,    /* "variant", "listed_without_results": read, not scored */
+    AP_ROLE_LISTED,   /* "listed_without_results": a base workload as soon as somebody has results of it */
+    AP_ROLE_OTHER,    /* "variant": read, not scored */
 } ap_role;
+
+typedef enum ap_ruleset { AP_EXTERNAL_TUNING, AP_SELF_TUNING, AP_RULESETS } ap_ruleset;
+extern const char *const ap_ruleset_names[AP_RULESETS + 1]; /* NULL-terminated */
 
 typedef struct ap_target {
     char *workload, *metric;
@@ -20,6 +24,8 @@ typedef struct ap_target {
     size_t base;   /* held-out: index of the base workload in the list; else its own */
     bool maximise; /* a value v reaches the target T if v >= T, otherwise if v <= T */
     double validation_target;
+    double budget_s[AP_RULESETS]; /* time budget; NaN: not known. Only hits are timed: scores do not depend on it */
+    double step_hint;             /* as the official scorer prints it; NaN: not known */
     char *identity; /* what the first result of the workload says it is, "mnist mini (fashion-mnist)"; or NULL */
 } ap_target;
 
@@ -39,7 +45,7 @@ void ap_targets_free(ap_targets *targets);
 /* Index of a workload; targets->n if it is not listed. */
 size_t ap_targets_find(const ap_targets *targets, const char *workload);
 
-/* Adds a base workload; copies the texts. */
+/* Adds a base workload without budgets; copies the texts. */
 ap_status ap_targets_add(ap_targets *targets, const char *workload, const char *metric, bool maximise,
                          double validation_target, ap_error *error);
 

@@ -42,11 +42,19 @@ void ap_trials_free(ap_trials *trials) {
         free(trials->trial[i].study);
         free(trials->trial[i].name);
         free(trials->trial[i].path);
+        free(trials->trial[i].source);
+        free(trials->trial[i].folder);
+        free(trials->trial[i].parameters);
+        free(trials->trial[i].fact);
         free(trials->trial[i].row);
     }
     free(trials->trial);
     ap_names_free(&trials->submissions);
-    ap_names_free(&trials->clocks);
+    for (size_t i = 0; i < trials->facts; i++) {
+        free(trials->fact[i].name);
+        ap_names_free(&trials->fact[i].value);
+    }
+    free(trials->fact);
     ap_names_free(&trials->unlisted);
     ap_names_free(&trials->notes);
     *trials = (ap_trials){0};
@@ -71,8 +79,10 @@ ap_status ap_trials_add(ap_trials *trials, const ap_place *place, size_t workloa
                          .study = strdup(place->study),
                          .name = strdup(place->trial),
                          .path = strdup(path),
+                         .source = strdup(place->source ? place->source : place->submission),
+                         .folder = strdup(place->workload),
                          .number = trial_number(place->trial)};
-    if (!(*trial)->study || !(*trial)->name || !(*trial)->path)
+    if (!(*trial)->study || !(*trial)->name || !(*trial)->path || !(*trial)->source || !(*trial)->folder)
         return ap_fail(error, AP_ENVIRONMENT, "%s: out of memory for trial %zu", path, trials->n);
     return AP_OK;
 }
@@ -85,6 +95,42 @@ ap_status ap_trial_add_row(ap_trial *trial, ap_trial_row row, ap_error *error) {
     return AP_OK;
 }
 
+/* ---- facts */
+
+size_t ap_trials_find_fact(const ap_trials *trials, const char *name) {
+    size_t kind = 0;
+    while (kind < trials->facts && strcmp(trials->fact[kind].name, name)) kind++;
+    return kind;
+}
+
+const char *ap_trial_fact(const ap_trials *trials, const ap_trial *trial, size_t kind) {
+    return kind < trial->facts && trial->fact[kind] ? trials->fact[kind].value.name[trial->fact[kind] - 1] : NULL;
+}
+
+static ap_status add_fact_kind(ap_trials *trials, const char *name, ap_error *error) {
+    ap_fact_kind *grown = ap_room_for_one(trials->fact, trials->facts, sizeof *grown);
+    if (grown) trials->fact = grown;
+    char *copy = grown ? strdup(name) : NULL;
+    if (!copy) return ap_fail(error, AP_ENVIRONMENT, "out of memory for the name %s", name);
+    grown[trials->facts++] = (ap_fact_kind){.name = copy};
+    return AP_OK;
+}
+
+ap_status ap_trials_set_fact(ap_trials *trials, ap_trial *trial, const char *name, const char *value, ap_error *error) {
+    size_t kind = ap_trials_find_fact(trials, name), index;
+    if (kind == trials->facts) AP_TRY(add_fact_kind(trials, name, error));
+    AP_TRY(ap_names_add(&trials->fact[kind].value, value, &index, error));
+    if (kind >= trial->facts) {
+        size_t *grown = realloc(trial->fact, trials->facts * sizeof *grown);
+        if (!grown) return ap_fail(error, AP_ENVIRONMENT, "%s: out of memory for what it says of itself", trial->path);
+        for (size_t i = trial->facts; i < trials->facts; i++) grown[i] = 0;
+        trial->fact = grown;
+        trial->facts = trials->facts;
+    }
+    trial->fact[kind] = index + 1;
+    return AP_OK;
+}
+
 /* ---- order */
 
 static int by_place(const void *a, const void *b) {
@@ -94,7 +140,8 @@ static int by_place(const void *a, const void *b) {
     int studies = strverscmp(x->study, y->study); /* study_2 before study_10 */
     if (studies) return studies;
     if (x->number != y->number) return x->number < y->number ? -1 : 1;
-    return strcmp(x->name, y->name);
+    int names = strcmp(x->name, y->name);
+    return names ? names : strcmp(x->source, y->source); /* a merged folder may hold the same name again */
 }
 
 static int by_text(const void *a, const void *b) {

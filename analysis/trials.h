@@ -9,41 +9,55 @@
 #include "analysis/targets.h"
 #include <stdint.h>
 
+typedef struct ap_names {
+    size_t n;
+    char **name;
+} ap_names;
+
 /* One evaluation. Row order is time order. */
 typedef struct ap_trial_row {
     int64_t step;
-    double score_s;    /* the time used for scoring */
-    double validation; /* the workload's target metric on the validation split; NaN: not known */
+    double score_s;      /* the time used for scoring */
+    double submission_s; /* accumulated_submission_time; NaN: not known */
+    double validation;   /* the workload's target metric on the validation split; NaN: not known */
 } ap_trial_row;
 
 typedef struct ap_trial {
     size_t submission; /* index in ap_trials.submissions */
     size_t workload;   /* index in the ap_targets that the trials were read with */
     char *study, *name, *path;
-    uint64_t number; /* of the folder name, "trial_10" */
-    bool running;    /* the result says that the trial has not ended */
+    char *source;     /* submission folder it lies in: another than its submission if that was merged (ap_read_tree) */
+    char *folder;     /* workload folder, "ogbg_pytorch" */
+    char *parameters; /* hyperparameters as JSON; NULL: not known, or not asked for */
+    uint64_t number;  /* of the folder name, "trial_10" */
+    bool running;     /* the result says that the trial has not ended */
     size_t rows;
     ap_trial_row *row;
+    size_t facts, *fact; /* [facts] of kind i: 1 + index of the value in ap_trials.fact[i], 0: not stated */
 } ap_trial;
+
+/* One thing that results say about how they came about: "clock", "cpu_model", ... and every value that was met. */
+typedef struct ap_fact_kind {
+    char *name;
+    ap_names value;
+} ap_fact_kind;
 
 /* Where a trial lies: RESULTS/submission/study/workload/trial. The folder names are its identity (a copy under another
  * submission name is another submission: that is how two clusters are compared). Texts are borrowed. */
 typedef struct ap_place {
     const char *submission, *study, *workload, *trial;
+    const char *source; /* submission folder; NULL: `submission` */
 } ap_place;
-
-typedef struct ap_names {
-    size_t n;
-    char **name;
-} ap_names;
 
 typedef struct ap_trials {
     size_t n;
     ap_trial *trial;
     ap_names submissions; /* alphabetical after ap_trials_sort */
-    ap_names clocks;      /* what the times were taken with: clock and ruleset of every result */
-    ap_names unlisted;    /* workloads that are not in the table of targets */
-    ap_names notes;       /* what was found and left out, one line each */
+    bool details;         /* set before reading: hyperparameters and all of the provenance are wanted */
+    size_t facts;
+    ap_fact_kind *fact;
+    ap_names unlisted; /* workloads that are not in the table of targets */
+    ap_names notes;    /* what was found and left out, one line each */
 } ap_trials;
 
 void ap_trials_free(ap_trials *trials);
@@ -53,6 +67,12 @@ void ap_trials_free(ap_trials *trials);
 ap_status ap_trials_add(ap_trials *trials, const ap_place *place, size_t workload, const char *path, ap_trial **trial,
                         ap_error *error);
 ap_status ap_trial_add_row(ap_trial *trial, ap_trial_row row, ap_error *error);
+
+/* What a trial says of itself. The name of a fact that only some trials state is fine. */
+ap_status ap_trials_set_fact(ap_trials *trials, ap_trial *trial, const char *name, const char *value, ap_error *error);
+/* The kind's index, trials->facts if no trial states it; and a trial's value, NULL if it does not state it. */
+size_t ap_trials_find_fact(const ap_trials *trials, const char *name);
+const char *ap_trial_fact(const ap_trials *trials, const ap_trial *trial, size_t kind);
 
 /* After the last one was added. AP_DATA if the same trial of the same study is there twice: names both files. */
 ap_status ap_trials_sort(ap_trials *trials, ap_error *error);

@@ -20,6 +20,7 @@ typedef enum ap_random_purpose {
     AP_RANDOM_SUBMISSION = 6, /* the submission's own stream */
     AP_RANDOM_TUNING = 7,     /* search */
     AP_RANDOM_EVAL_TRAIN = 8, /* the choice of the eval_train subset */
+    AP_RANDOM_BOOTSTRAP = 9,  /* resampling of results; step = resample, shard = submission */
 } ap_random_purpose;
 
 /* The stream of (seed, purpose, step, shard): a value, not an object; make one where it is needed.

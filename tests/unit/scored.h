@@ -2,19 +2,15 @@
 #ifndef AP_TESTS_SCORED_H
 #define AP_TESTS_SCORED_H
 
+#include "analysis/leaderboard.h"
 #include "analysis/read_tree.h"
-#include "analysis/report.h"
 #include "base/file.h"
 #include "check.h"
 #include <ftw.h>
 #include <unistd.h>
 
 typedef struct scored {
-    ap_targets targets;
-    ap_trials trials;
-    ap_study *studies;
-    size_t study_count;
-    ap_scores *scores;
+    ap_leaderboard board;
     ap_status status;
     ap_error error;
 } scored;
@@ -63,21 +59,18 @@ static inline void put_text(const char *root, const char *path, const char *text
 
 /* ---- folder -> scores */
 
+/* The stages of ap_leaderboard_read, with a table that is a text. */
 static inline ap_status score_stages(scored *s, const char *const *roots) {
-    for (; *roots; roots++) AP_TRY(ap_read_tree(*roots, &s->targets, &s->trials, &s->error));
-    AP_TRY(ap_trials_sort(&s->trials, &s->error));
-    AP_TRY(ap_studies(&s->trials, &s->targets, &s->studies, &s->study_count, &s->error));
-    AP_TRY(ap_scores_create(&s->targets, s->trials.submissions.n, &s->scores, &s->error));
-    AP_TRY(ap_scores_set_times(s->scores, s->studies, s->study_count, &s->error));
-    ap_scores_compute(s->scores);
-    return AP_OK;
+    ap_leaderboard *board = &s->board;
+    for (; *roots; roots++) AP_TRY(ap_read_tree(*roots, &board->targets, &board->trials, &s->error));
+    AP_TRY(ap_trials_sort(&board->trials, &s->error));
+    return ap_leaderboard_score(board, &s->error);
 }
 
 /* `table`: text of a table of targets, or NULL: the results name theirs. */
 static inline scored score_folders(const char *const *roots, const char *table) {
-    scored s = {0};
-    s.status = AP_OK;
-    if (table) must(ap_targets_parse(strdup(table), "table", &s.targets, &s.error), &s.error);
+    scored s = {.board.rules = ap_rules_published()};
+    if (table) must(ap_targets_parse(strdup(table), "table", &s.board.targets, &s.error), &s.error);
     s.status = score_stages(&s, roots);
     return s;
 }
@@ -85,32 +78,29 @@ static inline scored score_folder(const char *root, const char *table) {
     return score_folders((const char *const[]){root, NULL}, table);
 }
 static inline void free_scored(scored *s) {
-    ap_scores_free(s->scores);
-    free(s->studies);
-    ap_trials_free(&s->trials);
-    ap_targets_free(&s->targets);
+    ap_leaderboard_free(&s->board);
 }
 
 /* ---- looking things up by name; a name that is not there ends the test */
 
 static inline size_t submission_of(const scored *s, const char *name) {
-    for (size_t i = 0; i < s->trials.submissions.n; i++)
-        if (!strcmp(s->trials.submissions.name[i], name)) return i;
+    for (size_t i = 0; i < s->board.trials.submissions.n; i++)
+        if (!strcmp(s->board.trials.submissions.name[i], name)) return i;
     printf("no submission %s (%s)\n", name, s->error.text);
     exit(1);
 }
 static inline size_t column_named(const scored *s, const char *workload) {
-    for (size_t c = 0; s->scores && c < s->scores->columns; c++)
-        if (!strcmp(s->targets.target[s->scores->workload[c]].workload, workload)) return c;
+    for (size_t c = 0; s->board.scores && c < s->board.scores->columns; c++)
+        if (!strcmp(s->board.targets.target[s->board.scores->workload[c]].workload, workload)) return c;
     printf("no workload %s (%s)\n", workload, s->error.text);
     exit(1);
 }
 static inline double score_of(const scored *s, const char *submission) {
-    return s->scores ? s->scores->score[submission_of(s, submission)] : NAN;
+    return s->board.scores ? s->board.scores->score[submission_of(s, submission)] : NAN;
 }
 static inline double time_of(const scored *s, const char *submission, const char *workload) {
-    if (!s->scores) return NAN;
-    return s->scores->time_s[submission_of(s, submission) * s->scores->columns + column_named(s, workload)];
+    if (!s->board.scores) return NAN;
+    return s->board.scores->time[submission_of(s, submission) * s->board.scores->columns + column_named(s, workload)];
 }
 
 #endif

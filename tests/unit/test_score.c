@@ -61,7 +61,7 @@ static void test_nan_then_hit(void) {
     trial_at("S/study_0/a_jax/trial_1", "10,1,10,0.5,\n20,2,20,0.5,0.5\n");
     scored s = score_folder(root, table);
     CHECK_NEAR(time_of(&s, "S", "a"), 20, 0);
-    CHECK_INT(s.studies[0].hit.index, 1);
+    CHECK_INT(s.board.studies[0].hit.index, 1);
     end(&s);
 }
 
@@ -87,7 +87,7 @@ static void test_study_without_csv_does_not_exist(void) {
     put_text(root, "S/study_1/a_jax/trial_1/hparams.json", "{}");
     scored s = score_folder(root, table);
     CHECK_NEAR(time_of(&s, "S", "a"), 10, 0);
-    CHECK_INT(s.trials.notes.n, 1);
+    CHECK_INT(s.board.trials.notes.n, 1);
     end(&s);
 }
 
@@ -106,7 +106,7 @@ static void test_tie_goes_to_the_smaller_time(void) {
     trial_at("S/study_0/a_jax/trial_0", "5,1,5,2,2\n99,2,99,0.5,0.5\n");
     scored s = score_folder(root, table);
     CHECK_NEAR(time_of(&s, "S", "a"), 10, 0);
-    CHECK_TEXT(s.trials.trial[s.studies[0].best].name, "trial_1");
+    CHECK_TEXT(s.board.trials.trial[s.board.studies[0].best].name, "trial_1");
     end(&s);
 }
 
@@ -134,8 +134,8 @@ static void test_held_out_over_4x_takes_the_base(void) {
     scored s = score_folder(root, table);
     CHECK_NEAR(score_of(&s, "Q"), 0.5, 1e-12);
     CHECK_NEAR(score_of(&s, "S"), 1, 1e-12);
-    CHECK_INT(ap_scores_loss(s.scores, submission_of(&s, "Q"), column_named(&s, "a")), AP_CREDIT_KEPT);
-    CHECK_INT(ap_scores_loss(s.scores, submission_of(&s, "Q"), column_named(&s, "a_v")), AP_LOST_OVER_4X);
+    CHECK_INT(ap_scores_loss(s.board.scores, submission_of(&s, "Q"), column_named(&s, "a")), AP_CREDIT_KEPT);
+    CHECK_INT(ap_scores_loss(s.board.scores, submission_of(&s, "Q"), column_named(&s, "a_v")), AP_LOST_OVER_4X);
     end(&s);
 }
 
@@ -210,7 +210,7 @@ static void test_full_tie_goes_to_the_smaller_number(void) {
     snprintf(path, sizeof path, "%s/S/study_0/a_jax/trial_1", root);
     remove_folder(path);
     scored s = score_folder(root, table);
-    CHECK_TEXT(s.trials.trial[s.studies[0].best].name, "trial_2");
+    CHECK_TEXT(s.board.trials.trial[s.board.studies[0].best].name, "trial_2");
     end(&s);
 }
 
@@ -249,6 +249,7 @@ static double closed_form(double r) {
 }
 
 static void test_score_equals_the_closed_form(void) {
+    const ap_rules rules = ap_rules_published();
     ap_targets targets = {0};
     ap_error error = {0};
     must(ap_targets_add(&targets, "w", "loss", false, 1, &error), &error);
@@ -256,9 +257,9 @@ static void test_score_equals_the_closed_form(void) {
     for (size_t i = 0; i < sizeof ratios / sizeof *ratios; i++) {
         ap_scores *scores;
         must(ap_scores_create(&targets, 2, &scores, &error), &error);
-        scores->time_s[0] = 1;
-        scores->time_s[1] = ratios[i];
-        ap_scores_compute(scores);
+        scores->time[0] = 1;
+        scores->time[1] = ratios[i];
+        ap_scores_compute(scores, &rules);
         CHECK_NEAR(scores->score[1], closed_form(ratios[i]), 1e-12);
         CHECK_NEAR(scores->exact[1], ratios[i] < 4 ? (4 - ratios[i]) / 3 : 0, 1e-12);
         CHECK_NEAR(scores->score[0], 1, 1e-12);
@@ -273,7 +274,7 @@ static void test_nobody_reaches(void) {
     trial_at("S/study_0/b_jax/trial_1", "10,1,10,2,2\n");
     scored s = score_folder(root, table);
     CHECK_NEAR(score_of(&s, "S"), 0, 0);
-    CHECK(isinf(s.scores->ratio[0]));
+    CHECK(isinf(s.board.scores->ratio[0]));
     end(&s);
 }
 
@@ -301,8 +302,8 @@ static void test_other_things_in_the_tree(void) {
     scored s = score_folder(root, table);
     CHECK_INT(s.status, AP_OK);
     CHECK_NEAR(time_of(&s, "S", "a"), 10, 0);
-    CHECK_INT(s.trials.n, 3);
-    CHECK_INT(s.trials.unlisted.n, 2);
+    CHECK_INT(s.board.trials.n, 3);
+    CHECK_INT(s.board.trials.unlisted.n, 2);
     end(&s);
 }
 
@@ -336,8 +337,8 @@ static void test_csv_of_no_bytes_is_no_trial(void) {
     put_text(root, "S/study_1/a_jax/trial_1/eval_measurements.csv", "");
     scored s = score_folder(root, table);
     CHECK_NEAR(time_of(&s, "S", "a"), 10, 0);
-    CHECK_INT(s.trials.notes.n, 1);
-    CHECK_TEXT(s.trials.notes.name[0], "0 bytes");
+    CHECK_INT(s.board.trials.notes.n, 1);
+    CHECK_TEXT(s.board.trials.notes.name[0], "0 bytes");
     end(&s);
 }
 

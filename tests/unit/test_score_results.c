@@ -2,11 +2,15 @@
  * scorer needs, written here by base/h5.h alone. */
 #include "scored.h"
 
+#include "analysis/clocks.h"
+#include "analysis/print.h"
+#include "analysis/summary.h"
+
 #include "base/h5.h"
 
 /* One trial's result; fields that are NULL have the value of an ordinary one. */
 typedef struct result {
-    const char *workload, *variant, *scale, *data_set, *metric, *direction, *verdict, *clock;
+    const char *workload, *variant, *scale, *data_set, *metric, *direction, *verdict, *clock, *cpu;
     double target;
     int64_t rows;
     const int64_t *step;
@@ -60,8 +64,11 @@ static void write_result(const char *place, result r) {
     set_text(file, &r, "ruleset", NULL, "external_tuning");
     set_text(file, &r, "verdict", r.verdict, "target_reached");
     must(ap_h5_set_f64(file, "/", "validation_target", r.target, &error), &error);
+    must(ap_h5_make_group(file, "/provenance", &error), &error);
+    if (r.cpu) must(ap_h5_set_text(file, "/provenance", "cpu_model", r.cpu, &error), &error);
     set_column(file, &r, "global_step", AP_I64, r.rows, r.step);
     set_column(file, &r, "score", AP_F64, r.rows, r.score);
+    set_column(file, &r, "accumulated_submission_time", AP_F64, r.rows, r.score);
     set_column(file, &r, metric, AP_F64, r.validation_rows ? r.validation_rows : r.rows, r.validation);
     must(ap_h5_commit(writer, &error), &error);
 }
@@ -82,7 +89,7 @@ static void test_two_submissions(void) {
     write_result("slow/study_0/mnist/trial_1", b);
     scored s = score_folder(root, NULL);
     CHECK_INT(s.status, AP_OK);
-    CHECK_INT(s.scores->bases, 1);
+    CHECK_INT(s.board.scores->bases, 1);
     CHECK_NEAR(time_of(&s, "fast", mini), 3, 0);
     CHECK_NEAR(time_of(&s, "slow", mini), 6, 0);
     CHECK_NEAR(score_of(&s, "fast"), 1, 1e-12);
@@ -124,8 +131,8 @@ static void test_hit_before_a_failure_is_a_hit(void) {
     write_result("s/study_0/mnist/trial_2", r);
     scored s = score_folder(root, NULL);
     CHECK_NEAR(time_of(&s, "s", mini), 2, 0);
-    CHECK_INT(s.studies[0].trials, 2);
-    CHECK_INT(s.studies[0].trials_hit, 1);
+    CHECK_INT(s.board.studies[0].trials, 2);
+    CHECK_INT(s.board.studies[0].trials_hit, 1);
     end(&s);
 }
 
@@ -153,7 +160,7 @@ static void test_scales_and_data_sets_are_workloads(void) {
     r.variant = "wide";
     write_result("s/study_0/mnist_wide/trial_1", r);
     scored s = score_folder(root, NULL);
-    CHECK_INT(s.scores->bases, 4);
+    CHECK_INT(s.board.scores->bases, 4);
     CHECK_NEAR(time_of(&s, "s", mini), 3, 0);
     CHECK_NEAR(time_of(&s, "s", "mnist full (fashion-mnist)"), 3, 0);
     CHECK_NEAR(time_of(&s, "s", "mnist full (synthetic)"), 3, 0);
@@ -181,23 +188,85 @@ static void test_running_trials_make_a_study_incomplete(void) {
     write_result("s/study_0/mnist/trial_1", r);
     write_result("s/study_1/mnist/trial_1", usual(third));
     scored s = score_folder(root, NULL);
-    const ap_report report = {&s.targets, &s.trials, s.studies, s.study_count, s.scores};
-    CHECK_INT(s.studies[0].trials_running, 1);
-    CHECK_INT(s.studies[1].trials_running, 0);
-    CHECK_INT(ap_report_incomplete(&report), 1);
+    CHECK_INT(s.board.studies[0].trials_running, 1);
+    CHECK_INT(s.board.studies[1].trials_running, 0);
+    CHECK_INT(ap_incomplete_studies(&s.board), 1);
     end(&s);
+}
+
+/* ---- clocks: what may be compared */
+
+static ap_names differences(scored *s, ap_metric metric) {
+    ap_names lines = {0};
+    must(ap_clocks_compare(&s->board.trials, &s->board.targets, metric, &lines, &s->error), &s->error);
+    return lines;
 }
 
 static void test_clocks_are_told_apart(void) {
     new_folder(root);
     result r = usual(third);
     write_result("a/study_0/mnist/trial_1", r);
+    write_result("a/study_0/mnist/trial_2", r);
     r.clock = "steps";
     write_result("b/study_0/mnist/trial_1", r);
     scored s = score_folder(root, NULL);
-    CHECK_INT(s.trials.clocks.n, 2);
-    CHECK_TEXT(s.trials.clocks.name[0], "wall");
-    CHECK_TEXT(s.trials.clocks.name[1], "steps");
+    ap_names lines = differences(&s, AP_METRIC_TIME);
+    CHECK_INT(lines.n, 1);
+    CHECK_TEXT(lines.name[0], "clock differs on ");
+    CHECK_TEXT(lines.name[0], "\"wall\" (2 trials, the first a/study_0/trial_1)");
+    CHECK_TEXT(lines.name[0], "\"steps\" (1 trial, the first b/study_0/trial_1)");
+    ap_names_free(&lines);
+    lines = differences(&s, AP_METRIC_STEPS); /* a step is a step on any clock */
+    CHECK_INT(lines.n, 0);
+    end(&s);
+}
+
+static void test_machines_are_told_apart(void) {
+    new_folder(root);
+    result r = usual(third);
+    r.cpu = "Abacus 1";
+    write_result("a/study_0/mnist/trial_1", r);
+    r.cpu = "Abacus 2";
+    write_result("b/study_0/mnist/trial_1", r);
+    scored s = score_folder(root, NULL);
+    ap_names lines = differences(&s, AP_METRIC_TIME);
+    CHECK_INT(lines.n, 1);
+    CHECK_TEXT(lines.name[0], "cpu_model differs");
+    ap_names_free(&lines);
+    end(&s);
+}
+
+/* Other machines for other workloads are no mix: what is compared was timed alike. */
+static void test_machines_may_differ_between_workloads(void) {
+    new_folder(root);
+    result r = usual(third);
+    r.cpu = "Abacus 1";
+    write_result("a/study_0/mnist/trial_1", r);
+    r.cpu = "Abacus 2";
+    r.workload = "dummy";
+    write_result("a/study_0/dummy/trial_1", r);
+    scored s = score_folder(root, NULL);
+    ap_names lines = differences(&s, AP_METRIC_TIME);
+    CHECK_INT(lines.n, 0);
+    end(&s);
+}
+
+static void test_step_score(void) {
+    static const int64_t many[] = {100, 200, 300, 400};
+    new_folder(root);
+    result r = usual(third);
+    write_result("few/study_0/mnist/trial_1", r);
+    r.step = many;
+    write_result("many/study_0/mnist/trial_1", r);
+    char *roots[] = {root, NULL};
+    scored s = {0};
+    const ap_leaderboard_options options = {.metric = "steps"};
+    must(ap_leaderboard_read(roots, &options, &s.board, &s.error), &s.error);
+    CHECK_NEAR(time_of(&s, "few", mini), 30, 0);
+    CHECK_NEAR(time_of(&s, "many", mini), 300, 0);
+    CHECK_NEAR(score_of(&s, "many"), 0, 0); /* 10 times the fewest steps */
+    CHECK(ap_counts_other_steps(&s.board, submission_of(&s, "few")));
+    CHECK_NEAR(ap_step_ratio(&s.board, submission_of(&s, "many"), 0), 10, 1e-12);
     end(&s);
 }
 
@@ -223,8 +292,8 @@ static void test_plain_name_is_the_full_scale(void) {
     write_result("s/study_0/mnist_full/trial_1", r);
     scored s = score_folder(root, COLUMNS "mnist,base,mnist,accuracy,max,0.85\n");
     CHECK_NEAR(time_of(&s, "s", "mnist"), 7, 0);
-    CHECK_INT(s.trials.unlisted.n, 1);
-    CHECK_TEXT(s.trials.unlisted.name[0], mini);
+    CHECK_INT(s.board.trials.unlisted.n, 1);
+    CHECK_TEXT(s.board.trials.unlisted.name[0], mini);
     end(&s);
 }
 
@@ -351,12 +420,11 @@ static void test_damaged_files(void) {
 
 /* ---- report */
 
-static char *printed(const scored *s, ap_status (*print)(const ap_report *, FILE *, ap_error *)) {
+static char *printed(const scored *s, ap_status (*print)(const ap_printed *, FILE *, ap_error *)) {
     static char text[8192];
     ap_error error = {0};
     FILE *out = fmemopen(text, sizeof text, "w");
-    const ap_report report = {&s->targets, &s->trials, s->studies, s->study_count, s->scores};
-    must(print(&report, out, &error), &error);
+    must(print(&(ap_printed){.board = &s->board}, out, &error), &error);
     fclose(out);
     return text;
 }
@@ -369,12 +437,12 @@ static void test_report(void) {
     write_result("fast/study_0/mnist/trial_2", usual(never));
     write_result("none/study_0/mnist/trial_1", r);
     scored s = score_folder(root, NULL);
-    char *text = printed(&s, ap_report_text);
+    char *text = printed(&s, ap_print_text);
     CHECK_TEXT(text, "2 submissions, 3 trials, 1 base workload; targets: those the results name\n");
-    CHECK_TEXT(text, "times: clock wall, ruleset external_tuning\n");
+    CHECK_TEXT(text, "clock: wall\n");
     CHECK_TEXT(text, "accuracy >= 0.85");
     CHECK_TEXT(text,
-               "mnist mini (fashion-mnist)  fast        study_0       2        1  trial_1       30       3.0000\n");
+               "mnist mini (fashion-mnist)  fast        study_0       2        1  trial_1       30            3\n");
     CHECK_TEXT(text, "mnist mini (fashion-mnist)  none        study_0       1        0  -              -  not reached  "
                      "incomplete: 1 running\n");
     CHECK_TEXT(text, "no: not reached\n");
@@ -389,8 +457,7 @@ static void test_submission_that_is_no_csv_cell(void) {
     new_folder(root);
     write_result("a,b/study_0/mnist/trial_1", usual(third));
     scored s = score_folder(root, NULL);
-    const ap_report report = {&s.targets, &s.trials, s.studies, s.study_count, s.scores};
-    CHECK_INT(ap_report_csv(&report, stdout, &s.error), AP_DATA);
+    CHECK_INT(ap_print_csv(&(ap_printed){.board = &s.board}, stdout, &s.error), AP_DATA);
     CHECK_TEXT(s.error.text, "a,b");
     end(&s);
 }
@@ -400,7 +467,7 @@ static void test_csv(void) {
     write_result("a/study_0/mnist/trial_1", usual(never));
     write_result("b/study_0/mnist/trial_1", usual(third));
     scored s = score_folder(root, NULL);
-    char *text = printed(&s, ap_report_csv);
+    char *text = printed(&s, ap_print_csv);
     const char start[] = "submission,score,score_exact_integral\nb,";
     CHECK(!strncmp(text, start, strlen(start)));
     CHECK(strtod(text + strlen(start), NULL) == score_of(&s, "b"));
@@ -411,6 +478,7 @@ static void test_csv(void) {
 AP_TEST_MAIN(test_two_submissions, test_equal_value_reaches, test_lower_is_better, test_hit_before_a_failure_is_a_hit,
              test_failed_before_the_first_evaluation, test_scales_and_data_sets_are_workloads,
              test_workload_that_one_never_ran, test_running_trials_make_a_study_incomplete, test_clocks_are_told_apart,
+             test_machines_are_told_apart, test_machines_may_differ_between_workloads, test_step_score,
              test_table_overrules_the_target, test_plain_name_is_the_full_scale,
              test_two_data_sets_never_share_a_column, test_different_targets, test_wrong_content, test_wrong_values,
              test_damaged_files, test_report, test_csv, test_submission_that_is_no_csv_cell)
