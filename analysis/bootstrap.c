@@ -128,6 +128,7 @@ typedef struct sampler {
     double *times; /* [columns x most studies] of the studies drawn */
     size_t *n;     /* [columns] how many of them exist for the workload */
     size_t most;   /* studies */
+    bool studies_only;
     ap_scores *scores;
 } sampler;
 
@@ -157,7 +158,8 @@ static void resample_submission(sampler *s, size_t submission, const ap_random *
     for (size_t i = 0; i < u->studies; i++) {
         size_t study = draw(stream, &element, u->studies);
         memset(s->drawn, 0, u->trials * sizeof *s->drawn);
-        for (size_t t = 0; t < u->in_study[study]; t++) s->drawn[draw(stream, &element, u->in_study[study])] = true;
+        for (size_t t = 0; t < u->in_study[study]; t++)
+            s->drawn[s->studies_only ? t : draw(stream, &element, u->in_study[study])] = true;
         for (size_t c = 0; c < columns; c++) s->n[c] += best_drawn(s, u, study, c, &s->times[c * s->most + s->n[c]]);
     }
     for (size_t c = 0; c < columns; c++)
@@ -201,11 +203,11 @@ static int by_value(const void *a, const void *b) {
 /* Percentiles of column `i` of `table` ([resamples x submissions]) by nearest rank, outwards. */
 static void percentiles(const ap_confidence *c, const double *table, size_t i, double *sorted, double *low,
                         double *high) {
-    for (size_t r = 0; r < c->resamples; r++) sorted[r] = table[r * c->submissions + i];
-    qsort(sorted, c->resamples, sizeof *sorted, by_value);
-    size_t below = (size_t)floor((1 - c->level) / 2 * (double)c->resamples);
+    for (size_t r = 0; r < c->options.resamples; r++) sorted[r] = table[r * c->submissions + i];
+    qsort(sorted, c->options.resamples, sizeof *sorted, by_value);
+    size_t below = (size_t)floor((1 - c->options.level) / 2 * (double)c->options.resamples);
     *low = sorted[below];
-    *high = sorted[c->resamples - 1 - below];
+    *high = sorted[c->options.resamples - 1 - below];
 }
 
 static double deviation(const double *values, size_t n) {
@@ -219,9 +221,9 @@ static void conclude(ap_confidence *c, const double *score, const double *rank, 
     for (size_t i = 0; i < c->submissions; i++) {
         percentiles(c, rank, i, sorted, &c->rank_low[i], &c->rank_high[i]);
         percentiles(c, score, i, sorted, &c->low[i], &c->high[i]);
-        c->error[i] = deviation(sorted, c->resamples);
+        c->error[i] = deviation(sorted, c->options.resamples);
     }
-    for (size_t i = 0; i < c->submissions * c->submissions; i++) c->beats[i] /= (double)c->resamples;
+    for (size_t i = 0; i < c->submissions * c->submissions; i++) c->beats[i] /= (double)c->options.resamples;
 }
 
 /* ---- all of it */
@@ -274,12 +276,13 @@ static void free_sampler(sampler *s) {
 static ap_status run(sampler *s, ap_confidence *c, ap_error *error) {
     size_t cells = 0;
     AP_TRY(make_sampler(s, error));
-    bool fine = ap_size_mul(c->resamples, c->submissions, &cells);
-    double *score = fine ? new_row(cells) : NULL, *rank = fine ? new_row(cells) : NULL, *sorted = new_row(c->resamples);
+    bool fine = ap_size_mul(c->options.resamples, c->submissions, &cells);
+    double *score = fine ? new_row(cells) : NULL, *rank = fine ? new_row(cells) : NULL,
+           *sorted = new_row(c->options.resamples);
     fine = score && rank && sorted;
-    for (size_t r = 0; fine && r < c->resamples; r++) {
-        if (r % 256 == 0) ap_log_live("bootstrap: %zu of %zu resamples", r, c->resamples);
-        resample(s, c->seed, r);
+    for (size_t r = 0; fine && r < c->options.resamples; r++) {
+        if (r % 256 == 0) ap_log_live("bootstrap: %zu of %zu resamples", r, c->options.resamples);
+        resample(s, c->options.seed, r);
         count(s, c, score + r * c->submissions, rank + r * c->submissions);
     }
     ap_log_live_end();
@@ -287,14 +290,13 @@ static ap_status run(sampler *s, ap_confidence *c, ap_error *error) {
     free(score);
     free(rank);
     free(sorted);
-    return fine ? AP_OK : ap_fail(error, AP_ENVIRONMENT, "out of memory for %zu resamples", c->resamples);
+    return fine ? AP_OK : ap_fail(error, AP_ENVIRONMENT, "out of memory for %zu resamples", c->options.resamples);
 }
 
-ap_status ap_bootstrap(const ap_leaderboard *board, double level, uint64_t seed, size_t resamples,
-                       ap_confidence *confidence, ap_error *error) {
-    *confidence = (ap_confidence){
-        .level = level, .seed = seed, .resamples = resamples, .submissions = board->trials.submissions.n};
-    sampler s = {.board = board};
+ap_status ap_bootstrap(const ap_leaderboard *board, const ap_bootstrap_options *options, ap_confidence *confidence,
+                       ap_error *error) {
+    *confidence = (ap_confidence){.options = *options, .submissions = board->trials.submissions.n};
+    sampler s = {.board = board, .studies_only = options->studies_only};
     ap_status status = make_confidence(confidence) ? run(&s, confidence, error)
                                                    : ap_fail(error, AP_ENVIRONMENT, "out of memory for the intervals");
     free_sampler(&s);

@@ -11,7 +11,8 @@
 
 typedef struct settings {
     ap_leaderboard_options board;
-    const char *csv, *json, *reference, *confidence, *seed, *resamples;
+    ap_bootstrap_words bootstrap;
+    const char *csv, *json, *reference;
 } settings;
 
 static ap_status print(const ap_printed *printed, const settings *set, ap_error *error) {
@@ -36,24 +37,18 @@ static ap_status compute_speedups(const ap_leaderboard *board, const settings *s
     return AP_OK;
 }
 
-/* ---- the bootstrap */
+/* ---- all of it */
 
-static ap_status parse_bootstrap(const settings *set, ap_score_bootstrap *b, ap_error *error) {
-    if (!set->confidence && (set->seed || set->resamples))
-        return ap_fail(error, AP_USAGE, "--%s belongs to a bootstrap: add --confidence 0.95",
-                       set->seed ? "seed" : "resamples");
-    return ap_score_parse_bootstrap(set->confidence ? set->confidence : "0.95", set->seed, set->resamples, b, error);
-}
-
-static ap_status score_board(const ap_leaderboard *board, const settings *set, const ap_score_bootstrap *b,
+/* `b`: NULL: no bootstrap. */
+static ap_status score_board(const ap_leaderboard *board, const settings *set, const ap_bootstrap_options *b,
                              ap_error *error) {
     ap_printed printed = {.board = board};
     ap_speedups speedups = {0};
     ap_confidence confidence = {0};
     ap_status status;
     AP_TRY_GOTO(status, compute_speedups(board, set, &printed, &speedups, error), done);
-    if (set->confidence) {
-        AP_TRY_GOTO(status, ap_bootstrap(board, b->level, b->seed, b->resamples, &confidence, error), done);
+    if (b) {
+        AP_TRY_GOTO(status, ap_bootstrap(board, b, &confidence, error), done);
         printed.confidence = &confidence;
     }
     status = print(&printed, set, error);
@@ -65,12 +60,13 @@ done:
 
 static ap_status read_and_score(char **roots, const settings *set, ap_error *error) {
     ap_leaderboard board;
-    ap_score_bootstrap b;
+    ap_bootstrap_options b;
+    bool bootstrap;
     if (set->csv && set->json) return ap_fail(error, AP_USAGE, "--csv and --json: one of them");
-    AP_TRY(parse_bootstrap(set, &b, error));
+    AP_TRY(ap_score_parse_bootstrap(&set->bootstrap, &b, &bootstrap, error));
     AP_TRY(ap_leaderboard_read(roots, &set->board, &board, error));
     ap_leaderboard_warn(&board);
-    ap_status status = score_board(&board, set, &b, error);
+    ap_status status = score_board(&board, set, bootstrap ? &b : NULL, error);
     ap_leaderboard_free(&board);
     return status;
 }
@@ -82,9 +78,7 @@ static int score(int argc, char **argv) {
         {"csv", NULL, "print the score table alone, as CSV with every digit", &set.csv},
         {"json", NULL, "print everything, as one JSON object", &set.json},
         {"reference", "SUBMISSION", "what speedups are against; without it: baseline, if it is there", &set.reference},
-        {"confidence", "LEVEL", "bootstrap over studies and trials: intervals of this level, such as 0.95",
-         &set.confidence},
-        AP_BOOTSTRAP_FLAGS(set),
+        AP_BOOTSTRAP_FLAGS(set.bootstrap),
         {0},
     };
     char **roots;

@@ -2,6 +2,7 @@
 #ifndef AP_ANALYSIS_COMMANDS_H
 #define AP_ANALYSIS_COMMANDS_H
 
+#include "analysis/bootstrap.h"
 #include "base/command.h"
 #include <stdint.h>
 
@@ -14,18 +15,21 @@ int ap_score_report(const ap_error *error);
 /* What was printed on stdout arrived there; AP_IO if not (a full disk, a closed pipe). */
 ap_status ap_score_flush(ap_error *error);
 
-/* A bootstrap's settings; --seed and --resamples are entries of a command's ap_flag table. */
-typedef struct ap_score_bootstrap {
-    double level;
-    uint64_t seed;
-    size_t resamples;
-} ap_score_bootstrap;
+/* What --confidence, --resample, --seed and --resamples say (NULL: not given); without --confidence the others are
+ * refused, and *wanted is false. */
+typedef struct ap_bootstrap_words {
+    const char *confidence, *resample, *seed, *resamples;
+} ap_bootstrap_words;
 #define AP_BOOTSTRAP_FLAGS(o)                                                                                          \
-    {"seed", "N", "of the bootstrap (0): the same seed gives the same intervals", &(o).seed}, {                        \
+    {"confidence", "LEVEL", "bootstrap: intervals of this level, such as 0.95", &(o).confidence},                      \
+        {"resample", "trials|studies",                                                                                 \
+         "what the bootstrap draws: studies and the trials within them, or\n"                                          \
+         "studies alone (trials)",                                                                                     \
+         &(o).resample},                                                                                               \
+        {"seed", "N", "of the bootstrap (0): the same seed gives the same intervals", &(o).seed}, {                    \
         "resamples", "N", "of the bootstrap (10000)", &(o).resamples                                                   \
     }
-/* `seed`, `resamples`: NULL for the defaults. */
-ap_status ap_score_parse_bootstrap(const char *level, const char *seed, const char *resamples, ap_score_bootstrap *b,
+ap_status ap_score_parse_bootstrap(const ap_bootstrap_words *words, ap_bootstrap_options *options, bool *wanted,
                                    ap_error *error);
 
 extern const ap_command ap_command_score, ap_command_compare;

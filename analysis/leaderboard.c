@@ -25,8 +25,7 @@ void ap_leaderboard_free(ap_leaderboard *board) {
 
 /* ---- options */
 
-/* Index of `word` in a NULL-terminated list. */
-static ap_status choose(const char *option, const char *word, const char *const *names, int *index, ap_error *error) {
+ap_status ap_choose(const char *option, const char *word, const char *const *names, int *index, ap_error *error) {
     char list[128] = "";
     for (int i = 0; names[i]; i++) {
         if (!strcmp(word, names[i])) {
@@ -46,7 +45,7 @@ static ap_status set_ruleset(ap_leaderboard *board, const char *word, ap_error *
     int index = AP_EXTERNAL_TUNING;
     size_t kind = ap_trials_find_fact(&board->trials, "ruleset");
     const ap_names *said = kind < board->trials.facts ? &board->trials.fact[kind].value : NULL;
-    if (word) AP_TRY(choose("ruleset", word, ap_ruleset_names, &index, error));
+    if (word) AP_TRY(ap_choose("ruleset", word, ap_ruleset_names, &index, error));
     if (said && said->n == 1 && word && strcmp(word, said->name[0]))
         return ap_fail(error, AP_DATA, "--ruleset %s: the results say that they are of %s; leave the option out", word,
                        said->name[0]);
@@ -80,10 +79,10 @@ static ap_status read_roots(char **roots, const ap_leaderboard_options *options,
     int metric = AP_METRIC_TIME;
     board->rules = ap_rules_published();
     board->trials.details = options->details;
-    if (options->metric) AP_TRY(choose("metric", options->metric, ap_metric_names, &metric, error));
+    if (options->metric) AP_TRY(ap_choose("metric", options->metric, ap_metric_names, &metric, error));
     board->rules.metric = (ap_metric)metric;
     int unused; /* a wrong word is found before the reading */
-    if (options->ruleset) AP_TRY(choose("ruleset", options->ruleset, ap_ruleset_names, &unused, error));
+    if (options->ruleset) AP_TRY(ap_choose("ruleset", options->ruleset, ap_ruleset_names, &unused, error));
     if (options->targets) AP_TRY(ap_targets_load(options->targets, &board->targets, error));
     for (; *roots; roots++) AP_TRY(ap_read_tree(*roots, &board->targets, &board->trials, error));
     AP_TRY(ap_trials_sort(&board->trials, error));

@@ -55,6 +55,8 @@ void ap_leaderboard_free(ap_leaderboard *board);
 /* Everything that a user must know before reading the numbers, on stderr. */
 void ap_leaderboard_warn(const ap_leaderboard *board);
 
+/* Index of an option's word in a NULL-terminated list; AP_USAGE names the list and the closest. */
+ap_status ap_choose(const char *option, const char *word, const char *const *names, int *index, ap_error *error);
 /* Index of a submission by name; AP_USAGE names the closest and lists all. */
 ap_status ap_leaderboard_find(const ap_leaderboard *board, const char *name, size_t *submission, ap_error *error);
 

@@ -53,16 +53,27 @@ static ap_status parse_count(const char *option, const char *word, uint64_t leas
                    (unsigned long long)least, (unsigned long long)most);
 }
 
-ap_status ap_score_parse_bootstrap(const char *level, const char *seed, const char *resamples, ap_score_bootstrap *b,
+ap_status ap_score_parse_bootstrap(const ap_bootstrap_words *words, ap_bootstrap_options *o, bool *wanted,
                                    ap_error *error) {
-    char *end = NULL;
+    static const char *const choices[] = {"trials", "studies", NULL};
+    int studies_only = 0;
     uint64_t n = 10000;
-    *b = (ap_score_bootstrap){.level = strtod(level, &end)};
-    if (end == level || *end || !(b->level > 0 && b->level < 1))
-        return ap_fail(error, AP_USAGE, "--confidence %.60s: must be a number between 0 and 1, such as 0.95", level);
-    if (seed) AP_TRY(parse_count("seed", seed, 0, INT64_MAX, &b->seed, error));
-    if (resamples) AP_TRY(parse_count("resamples", resamples, 1, 10000000, &n, error));
-    b->resamples = (size_t)n;
+    *o = (ap_bootstrap_options){0};
+    *wanted = words->confidence != NULL;
+    const char *needless = words->seed ? "seed" : words->resamples ? "resamples" : words->resample ? "resample" : NULL;
+    if (!*wanted && needless)
+        return ap_fail(error, AP_USAGE, "--%s belongs to a bootstrap: add --confidence 0.95", needless);
+    if (!*wanted) return AP_OK;
+    char *end = NULL;
+    o->level = strtod(words->confidence, &end);
+    if (end == words->confidence || *end || !(o->level > 0 && o->level < 1))
+        return ap_fail(error, AP_USAGE, "--confidence %.60s: must be a number between 0 and 1, such as 0.95",
+                       words->confidence);
+    if (words->seed) AP_TRY(parse_count("seed", words->seed, 0, INT64_MAX, &o->seed, error));
+    if (words->resamples) AP_TRY(parse_count("resamples", words->resamples, 1, 10000000, &n, error));
+    if (words->resample) AP_TRY(ap_choose("resample", words->resample, choices, &studies_only, error));
+    o->resamples = (size_t)n;
+    o->studies_only = studies_only == 1;
     return AP_OK;
 }
 

@@ -198,9 +198,10 @@ static json_t *confidence(const ap_printed *p) {
             put(pair, "probability", number(c->beats[a * c->submissions + b]));
             json_array_append_new(beats, pair);
         }
-    put(o, "level", number(c->level));
-    put(o, "resamples", count(c->resamples));
-    put(o, "seed", json_integer((json_int_t)c->seed));
+    put(o, "level", number(c->options.level));
+    put(o, "resampled", text(c->options.studies_only ? "studies" : "studies and trials"));
+    put(o, "resamples", count(c->options.resamples));
+    put(o, "seed", json_integer((json_int_t)c->options.seed));
     put(o, "beats", beats);
     return o;
 }

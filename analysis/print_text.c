@@ -261,7 +261,7 @@ static ap_status print_beats(const ap_leaderboard *r, const ap_confidence *c, FI
             add_number(&table, i == j ? NAN : c->beats[r->scores->rank[i] * n + r->scores->rank[j]], "%.3f");
     }
     fprintf(out, "\nProbability that one beats the other (share of %zu resamples, equal scores count half)\n",
-            c->resamples);
+            c->options.resamples);
     ap_status status = ap_text_table_print(&table, out, error);
     free(align);
     return status;
@@ -276,7 +276,7 @@ static void add_score_header(const ap_confidence *c, ap_text_table *table) {
     static const char *const names[] = {"rho(1)", "rho(1.25)", "rho(1.5)", "rho(2)", "rho(3)", "rho(4)", NULL};
     ap_text_table_add(table, "submission");
     ap_text_table_add(table, "score");
-    if (c) ap_text_table_add(table, "%g %% interval", 100 * c->level);
+    if (c) ap_text_table_add(table, "%g %% interval", 100 * c->options.level);
     if (c) ap_text_table_add(table, "rank");
     add_header(table, names);
 }
@@ -304,8 +304,9 @@ static ap_status print_scores(const ap_leaderboard *r, const ap_confidence *c, F
     if (flagged)
         fprintf(out, "  * does not count steps in the unit of the others: its score, and theirs, say nothing\n");
     if (c)
-        fprintf(out, "  intervals: bootstrap over studies and trials, %zu resamples, seed %llu\n", c->resamples,
-                (unsigned long long)c->seed);
+        fprintf(out, "  intervals: bootstrap over studies%s, %zu resamples, seed %llu\n",
+                c->options.studies_only ? "" : " and their trials", c->options.resamples,
+                (unsigned long long)c->options.seed);
     return AP_OK;
 }
 
