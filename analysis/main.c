@@ -10,6 +10,7 @@
 
 static const ap_command *const commands[] = {
     &ap_command_score,
+    &ap_command_sensitivity,
     &ap_command_compare,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };

@@ -24,6 +24,12 @@ ap_status ap_print_csv(const ap_printed *printed, FILE *out, ap_error *error);
  * not known is null. */
 ap_status ap_print_json(const ap_printed *printed, FILE *out, ap_error *error);
 
+/* JSON values: infinite and unknown numbers as above; a text that is no UTF-8 with "?" for its bytes above 126. */
+struct json_t *ap_json_number(double value);
+struct json_t *ap_json_text(const char *text);
+/* Prints and frees `object`; AP_ENVIRONMENT if it is NULL or memory runs out. */
+ap_status ap_json_dump(struct json_t *object, FILE *out, ap_error *error);
+
 /* The shortest decimal text that reads back as the same double; "inf" and "nan" are spelled so. */
 void ap_print_exactly(double value, FILE *out);
 /* A name as a cell of CSV (out NULL: only checked); AP_DATA if it cannot be one. */

@@ -9,7 +9,7 @@
 
 /* Memory: every json_* call takes NULL and passes it on, so one check at the end finds any failure. */
 
-static json_t *number(double value) {
+json_t *ap_json_number(double value) {
     if (isnan(value)) return json_null();
     if (isinf(value)) return json_string(value > 0 ? "inf" : "-inf");
     return json_real(value);
@@ -18,7 +18,7 @@ static json_t *count(size_t n) {
     return json_integer((json_int_t)n);
 }
 /* Folder names need not be UTF-8; JSON must: what is not becomes "?". */
-static json_t *text(const char *s) {
+json_t *ap_json_text(const char *s) {
     json_t *value = json_string(s);
     if (value || !s) return s ? value : json_null();
     json_t *replaced = NULL;
@@ -34,15 +34,15 @@ static void put(json_t *object, const char *key, json_t *value) {
 }
 static json_t *names(const ap_names *list) {
     json_t *array = json_array();
-    for (size_t i = 0; i < list->n; i++) json_array_append_new(array, text(list->name[i]));
+    for (size_t i = 0; i < list->n; i++) json_array_append_new(array, ap_json_text(list->name[i]));
     return array;
 }
 
 static json_t *submission_of(const ap_leaderboard *b, size_t s) {
-    return text(b->trials.submissions.name[s]);
+    return ap_json_text(b->trials.submissions.name[s]);
 }
 static json_t *workload_of(const ap_leaderboard *b, size_t w) {
-    return text(b->targets.target[w].workload);
+    return ap_json_text(b->targets.target[w].workload);
 }
 
 /* ---- what was read */
@@ -60,15 +60,15 @@ static json_t *workloads(const ap_leaderboard *b) {
     for (size_t w = 0; w < b->targets.n; w++) {
         const ap_target *t = &b->targets.target[w];
         json_t *o = json_object();
-        put(o, "workload", text(t->workload));
-        put(o, "role", text(role_name(t->role)));
+        put(o, "workload", ap_json_text(t->workload));
+        put(o, "role", ap_json_text(role_name(t->role)));
         put(o, "base_workload", workload_of(b, t->base));
-        put(o, "metric", text(t->metric));
-        put(o, "direction", text(t->maximise ? "max" : "min"));
-        put(o, "validation_target", number(t->validation_target));
-        put(o, "budget_s", number(t->budget_s[b->rules.ruleset]));
-        put(o, "step_hint", number(t->step_hint));
-        put(o, "results_of", text(t->identity));
+        put(o, "metric", ap_json_text(t->metric));
+        put(o, "direction", ap_json_text(t->maximise ? "max" : "min"));
+        put(o, "validation_target", ap_json_number(t->validation_target));
+        put(o, "budget_s", ap_json_number(t->budget_s[b->rules.ruleset]));
+        put(o, "step_hint", ap_json_number(t->step_hint));
+        put(o, "results_of", ap_json_text(t->identity));
         json_array_append_new(array, o);
     }
     return array;
@@ -78,7 +78,7 @@ static json_t *facts(const ap_leaderboard *b) {
     json_t *array = json_array();
     for (size_t i = 0; i < b->trials.facts; i++) {
         json_t *o = json_object();
-        put(o, "fact", text(b->trials.fact[i].name));
+        put(o, "fact", ap_json_text(b->trials.fact[i].name));
         put(o, "values", names(&b->trials.fact[i].value));
         json_array_append_new(array, o);
     }
@@ -94,20 +94,20 @@ static json_t *trials(const ap_leaderboard *b) {
         ap_hit hit = b->hits[i];
         json_t *o = json_object();
         put(o, "submission", submission_of(b, trial->submission));
-        put(o, "study", text(trial->study));
-        put(o, "workload", text(target->workload));
-        put(o, "workload_folder", text(trial->folder));
-        put(o, "trial", text(trial->name));
+        put(o, "study", ap_json_text(trial->study));
+        put(o, "workload", ap_json_text(target->workload));
+        put(o, "workload_folder", ap_json_text(trial->folder));
+        put(o, "trial", ap_json_text(trial->name));
         put(o, "evaluations", count(trial->rows));
         put(o, "running", json_boolean(trial->running));
         put(o, "target_reached", json_boolean(s.reached));
-        put(o, "best_validation_value", number(s.best));
-        put(o, "time_to_best_s", number(s.best_time_s));
-        put(o, "time_to_target_s", number(s.target_time_s));
+        put(o, "best_validation_value", ap_json_number(s.best));
+        put(o, "time_to_best_s", ap_json_number(s.best_time_s));
+        put(o, "time_to_target_s", ap_json_number(s.target_time_s));
         put(o, "hit_index", json_integer(hit.index));
         put(o, "hit_step", json_integer(hit.index < 0 ? -1 : trial->row[hit.index].step));
-        put(o, "hit_time_s", number(hit.index < 0 ? INFINITY : trial->row[hit.index].score_s));
-        put(o, "step_time_s", number(b->step_s[trial->submission * b->targets.n + trial->workload]));
+        put(o, "hit_time_s", ap_json_number(hit.index < 0 ? INFINITY : trial->row[hit.index].score_s));
+        put(o, "step_time_s", ap_json_number(b->step_s[trial->submission * b->targets.n + trial->workload]));
         json_array_append_new(array, o);
     }
     return array;
@@ -123,18 +123,18 @@ static json_t *studies(const ap_leaderboard *b) {
         json_t *o = json_object();
         put(o, "submission", submission_of(b, s->submission));
         put(o, "workload", workload_of(b, s->workload));
-        put(o, "study", text(b->trials.trial[s->first].study));
+        put(o, "study", ap_json_text(b->trials.trial[s->first].study));
         put(o, "trials", count(s->trials));
         put(o, "trials_hit", count(s->trials_hit));
         put(o, "trials_running", count(s->trials_running));
-        put(o, "best_trial", best ? text(best->name) : json_null());
+        put(o, "best_trial", best ? ap_json_text(best->name) : json_null());
         put(o, "best_index", json_integer(s->hit.index));
         put(o, "best_step", json_integer(best ? best->row[s->hit.index].step : -1));
-        put(o, "to_target", number(s->hit.time));
+        put(o, "to_target", ap_json_number(s->hit.time));
         put(o, "tied_trials", count(s->tied));
-        put(o, "tied_min", number(s->tied_min));
-        put(o, "tied_max", number(s->tied_max));
-        put(o, "fastest_trial", number(s->fastest));
+        put(o, "tied_min", ap_json_number(s->tied_min));
+        put(o, "tied_max", ap_json_number(s->tied_max));
+        put(o, "fastest_trial", ap_json_number(s->fastest));
         json_array_append_new(array, o);
     }
     return array;
@@ -146,14 +146,14 @@ static json_t *credit(const ap_leaderboard *b, size_t s, size_t c) {
     json_t *o = json_object();
     put(o, "submission", submission_of(b, s));
     put(o, "workload", workload_of(b, scores->workload[c]));
-    put(o, "to_target", number(scores->time[s * scores->columns + c]));
-    put(o, "own_loss", text(ap_loss_text(ap_scores_loss(scores, s, c))));
+    put(o, "to_target", ap_json_number(scores->time[s * scores->columns + c]));
+    put(o, "own_loss", ap_json_text(ap_loss_text(ap_scores_loss(scores, s, c))));
     if (c >= scores->bases) return o;
     ap_reasons(b, s, c, reasons);
-    put(o, "after_rules", number(scores->final[s * scores->columns + c]));
-    put(o, "ratio", number(scores->ratio[s * scores->bases + c]));
+    put(o, "after_rules", ap_json_number(scores->final[s * scores->columns + c]));
+    put(o, "ratio", ap_json_number(scores->ratio[s * scores->bases + c]));
     put(o, "credit", json_boolean(ap_scores_credit(scores, s, c)));
-    put(o, "no_credit_because", text(reasons));
+    put(o, "no_credit_because", ap_json_text(reasons));
     return o;
 }
 
@@ -170,18 +170,19 @@ static json_t *score(const ap_printed *p, size_t s) {
     const ap_scores *scores = p->board->scores;
     json_t *o = json_object(), *rho = json_array();
     put(o, "submission", submission_of(p->board, s));
-    put(o, "score", number(scores->score[s]));
-    put(o, "score_exact_integral", number(scores->exact[s]));
+    put(o, "score", ap_json_number(scores->score[s]));
+    put(o, "score_exact_integral", ap_json_number(scores->exact[s]));
     if (p->confidence) {
-        put(o, "score_low", number(p->confidence->low[s]));
-        put(o, "score_high", number(p->confidence->high[s]));
-        put(o, "score_standard_error", number(p->confidence->error[s]));
-        put(o, "rank_low", number(p->confidence->rank_low[s]));
-        put(o, "rank_high", number(p->confidence->rank_high[s]));
+        put(o, "score_low", ap_json_number(p->confidence->low[s]));
+        put(o, "score_high", ap_json_number(p->confidence->high[s]));
+        put(o, "score_standard_error", ap_json_number(p->confidence->error[s]));
+        put(o, "rank_low", ap_json_number(p->confidence->rank_low[s]));
+        put(o, "rank_high", ap_json_number(p->confidence->rank_high[s]));
     }
     if (p->board->rules.metric == AP_METRIC_STEPS)
         put(o, "counts_other_steps", json_boolean(ap_counts_other_steps(p->board, s)));
-    for (int k = 0; k < AP_TAUS; k++) json_array_append_new(rho, number(scores->profile[s * AP_TAUS + (size_t)k]));
+    for (int k = 0; k < AP_TAUS; k++)
+        json_array_append_new(rho, ap_json_number(scores->profile[s * AP_TAUS + (size_t)k]));
     put(o, "profile", rho);
     return o;
 }
@@ -195,11 +196,11 @@ static json_t *confidence(const ap_printed *p) {
             json_t *pair = json_object();
             put(pair, "submission", submission_of(p->board, a));
             put(pair, "other", submission_of(p->board, b));
-            put(pair, "probability", number(c->beats[a * c->submissions + b]));
+            put(pair, "probability", ap_json_number(c->beats[a * c->submissions + b]));
             json_array_append_new(beats, pair);
         }
-    put(o, "level", number(c->options.level));
-    put(o, "resampled", text(c->options.studies_only ? "studies" : "studies and trials"));
+    put(o, "level", ap_json_number(c->options.level));
+    put(o, "resampled", ap_json_text(c->options.studies_only ? "studies" : "studies and trials"));
     put(o, "resamples", count(c->options.resamples));
     put(o, "seed", json_integer((json_int_t)c->options.seed));
     put(o, "beats", beats);
@@ -215,15 +216,15 @@ static json_t *speedups(const ap_printed *p) {
             const ap_speedup_term *t = &p->speedups->term[s * b->scores->bases + w];
             json_t *term = json_object();
             put(term, "workload", workload_of(b, b->scores->workload[w]));
-            put(term, "time_s", number(t->time_used));
-            put(term, "reference_time_s", number(t->reference_time_used));
-            put(term, "ratio", number(t->ratio));
+            put(term, "time_s", ap_json_number(t->time_used));
+            put(term, "reference_time_s", ap_json_number(t->reference_time_used));
+            put(term, "ratio", ap_json_number(t->ratio));
             json_array_append_new(terms, term);
         }
         put(one, "submission", submission_of(b, s));
-        put(one, "time_ratio", number(p->speedups->ratio[s]));
-        put(one, "speedup", number(1 / p->speedups->ratio[s]));
-        put(one, "percent_faster", number((1 - p->speedups->ratio[s]) * 100));
+        put(one, "time_ratio", ap_json_number(p->speedups->ratio[s]));
+        put(one, "speedup", ap_json_number(1 / p->speedups->ratio[s]));
+        put(one, "percent_faster", ap_json_number((1 - p->speedups->ratio[s]) * 100));
         put(one, "terms", terms);
         json_array_append_new(array, one);
     }
@@ -235,12 +236,12 @@ static json_t *speedups(const ap_printed *p) {
 static json_t *everything(const ap_printed *p) {
     const ap_leaderboard *b = p->board;
     json_t *o = json_object(), *taus = json_array(), *scores = json_array();
-    for (int k = 0; k < AP_TAUS; k++) json_array_append_new(taus, number(ap_tau(k)));
+    for (int k = 0; k < AP_TAUS; k++) json_array_append_new(taus, ap_json_number(ap_tau(k)));
     for (size_t i = 0; i < b->scores->submissions; i++) json_array_append_new(scores, score(p, b->scores->rank[i]));
-    put(o, "format", text("algoperf-score 1"));
-    put(o, "metric", text(ap_metric_names[b->rules.metric]));
-    put(o, "ruleset", text(ap_ruleset_names[b->rules.ruleset]));
-    put(o, "targets", text(b->targets.name));
+    put(o, "format", ap_json_text("algoperf-score 1"));
+    put(o, "metric", ap_json_text(ap_metric_names[b->rules.metric]));
+    put(o, "ruleset", ap_json_text(ap_ruleset_names[b->rules.ruleset]));
+    put(o, "targets", ap_json_text(b->targets.name));
     put(o, "base_workloads", count(b->scores->bases));
     put(o, "scores", scores);
     put(o, "tau", taus);
@@ -259,7 +260,10 @@ static json_t *everything(const ap_printed *p) {
 }
 
 ap_status ap_print_json(const ap_printed *printed, FILE *out, ap_error *error) {
-    json_t *o = everything(printed);
+    return ap_json_dump(everything(printed), out, error);
+}
+
+ap_status ap_json_dump(struct json_t *o, FILE *out, ap_error *error) {
     char *dumped = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
     json_decref(o);
     if (!dumped) return ap_fail(error, AP_ENVIRONMENT, "out of memory for the JSON text");

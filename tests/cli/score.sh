@@ -108,6 +108,17 @@ EOF
 fi
 s --json --confidence 0.9 --resamples 50 2>/dev/null | cmp -s - "$T/json" && pass "same seed, same text" || fail "same seed, other text"
 
+# Sensitivity: text, CSV and JSON.
+v() { "$SCORE" sensitivity "$T/logs" --targets "$table" "$@"; }
+export -f v
+expect 0 "^Changes" bash -c v
+expect 0 "target *0.5 % harder *[a-z]* *[01] *-1.0000" bash -c v
+expect 0 "^target,0.5 % harder,fast,0,1,-1$" bash -c 'v --csv'
+expect 0 "algoperf-score sensitivity 1" bash -c 'v --json'
+expect 2 "one of them" bash -c 'v --json --csv'
+expect 2 "folder of results is missing" "$SCORE" sensitivity
+[ -z "$PYTHON" ] || v --json | "$PYTHON" -c 'import json, sys; json.load(sys.stdin)' && pass "JSON" || fail "JSON"
+
 # A warning goes to stderr: the CSV stays a table that programs read.
 log fast other_jax 10
 "$SCORE" score "$T/logs" --targets "$table" --csv >"$T/csv" 2>"$T/warnings"

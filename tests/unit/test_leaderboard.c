@@ -2,6 +2,7 @@
  * strict mode, speedups. */
 #include "scored.h"
 
+#include "analysis/sensitivity.h"
 #include "analysis/speedup.h"
 
 static char root[64];
@@ -176,6 +177,93 @@ static void test_submission_without_trials_is_noted(void) {
     end(&s);
 }
 
+/* ---- sensitivity: what is left out is as if it had never been there */
+
+static const ap_change *change_of(const ap_sensitivity *s, ap_change_group group, const char *what) {
+    for (size_t i = 0; i < s->n; i++)
+        if (s->change[i].group == group && !strcmp(s->change[i].what, what)) return &s->change[i];
+    printf("no change %s %s\n", ap_change_group_names[group], what);
+    exit(1);
+}
+
+/* Compares with the folder from which `path` was removed. */
+static void check_left_out(const ap_change *change, const scored *whole, const char *path) {
+    char full[AP_PATH];
+    ap_error error;
+    must(ap_path(full, &error, "%s/%s", root, path), &error);
+    remove_folder(full);
+    scored rest = read_by((ap_leaderboard_options){.targets = "v06"});
+    CHECK_INT(rest.status, AP_OK);
+    for (size_t i = 0; i < rest.board.trials.submissions.n; i++) {
+        const char *name = rest.board.trials.submissions.name[i];
+        CHECK_NEAR(change->score[submission_of(whole, name)], rest.board.scores->score[i], 0);
+    }
+    free_scored(&rest);
+}
+
+static void test_left_out(void) {
+    ap_sensitivity s;
+    new_folder(root);
+    put_study("a", "study_0", bases, 2, 10);
+    put_study("a", "study_1", bases, 2, 30);
+    put_study("b", "study_0", bases, 2, 20);
+    put_study("b", "study_1", bases, 1, 12);
+    put_log("b", "study_1", "wmt", 1, 11);
+    put_log("b", "study_1", "wmt", 2, 25);
+    put_study("c", "study_0", bases, 1, 17);
+    scored whole = read_by((ap_leaderboard_options){.targets = "v06"});
+    must(ap_sensitivity_compute(&whole.board, &s, &whole.error), &whole.error);
+    check_left_out(change_of(&s, AP_CHANGE_ONE_TRIAL, "b study_1 wmt trial_1"), &whole, "b/study_1/wmt_jax/trial_1");
+    put_log("b", "study_1", "wmt", 1, 11);
+    check_left_out(change_of(&s, AP_CHANGE_ONE_STUDY, "a study_0"), &whole, "a/study_0");
+    put_study("a", "study_0", bases, 2, 10);
+    check_left_out(change_of(&s, AP_CHANGE_SUBMISSION, "b"), &whole, "b");
+    CHECK(isnan(change_of(&s, AP_CHANGE_SUBMISSION, "b")->score[submission_of(&whole, "b")]));
+    ap_sensitivity_free(&s);
+    end(&whole);
+}
+
+static void test_enforced_budget(void) {
+    ap_sensitivity s;
+    new_folder(root);
+    put_study("a", "study_0", bases, 1, 4000); /* over half of the smallest budgets: criteo1tb 7703 s, fastmri 4430 s */
+    scored whole = read_by((ap_leaderboard_options){.targets = "v06"});
+    must(ap_sensitivity_compute(&whole.board, &s, &whole.error), &whole.error);
+    CHECK_NEAR(change_of(&s, AP_CHANGE_BUDGET, "enforced at 1 of it")->score[0], 1, 1e-12);
+    CHECK_NEAR(change_of(&s, AP_CHANGE_BUDGET, "enforced at 0.75 of it")->score[0], 7.0 / 8, 1e-12);
+    CHECK_NEAR(change_of(&s, AP_CHANGE_BUDGET, "enforced at 0.5 of it")->score[0], 6.0 / 8, 1e-12);
+    CHECK_NEAR(change_of(&s, AP_CHANGE_BUDGET, "enforced at 0.25 of it")->score[0], 5.0 / 8, 1e-12); /* ogbg: 12011 */
+    ap_sensitivity_free(&s);
+    end(&whole);
+}
+
+/* A log whose accuracy is just over the target, and one just under it. */
+static void test_moved_target(void) {
+    ap_sensitivity s;
+    static const char text[] =
+        "workload,role,base_workload,metric,direction,validation_target\nw,base,w,accuracy,max,0.8\n"
+        "l,base,l,loss,min,2\n";
+    new_folder(root);
+    put_text(root, "over/study_0/w_jax/trial_1/eval_measurements.csv",
+             "global_step,score,validation/accuracy\n1,9,0.801\n");
+    put_text(root, "under/study_0/w_jax/trial_1/eval_measurements.csv",
+             "global_step,score,validation/accuracy\n1,9,0.795\n");
+    put_text(root, "over/study_0/l_jax/trial_1/eval_measurements.csv",
+             "global_step,score,validation/loss\n1,9,1.999\n");
+    put_text(root, "under/study_0/l_jax/trial_1/eval_measurements.csv",
+             "global_step,score,validation/loss\n1,9,2.015\n");
+    scored whole = score_folder(root, text);
+    must(ap_sensitivity_compute(&whole.board, &s, &whole.error), &whole.error);
+    static const char *const what[] = {"0.5 % easier", "1 % easier", "0.5 % harder"};
+    static const double want[][2] = {{1, 0}, {1, 1}, {0, 0}};
+    for (int i = 0; i < 3; i++)
+        for (size_t k = 0; k < 2; k++)
+            CHECK_NEAR(change_of(&s, AP_CHANGE_TARGET, what[i])->score[k], want[i][k], 1e-12);
+    ap_sensitivity_free(&s);
+    end(&whole);
+}
+
 AP_TEST_MAIN(test_v06_divides_by_8, test_listed_workload_counts_when_somebody_ran_it, test_strict_v05,
              test_strict_names_what_is_missing, test_dated_folder_is_merged_and_by_itself, test_speedup_of_a_miss,
-             test_speedup_of_what_was_never_run, test_submission_without_trials_is_noted)
+             test_speedup_of_what_was_never_run, test_submission_without_trials_is_noted, test_left_out,
+             test_enforced_budget, test_moved_target)

@@ -3,6 +3,7 @@
 #include "scored.h"
 
 #include "analysis/csv.h"
+#include "analysis/sensitivity.h"
 #include "analysis/speedup.h"
 #include "analysis/summary.h"
 
@@ -373,6 +374,29 @@ static void test_speedups(void) {
 static void test_tie_rules(void) {
     each_row("tie_rule_scores.csv", 44, check_tie_rule);
 }
+/* The changes that `sensitivity` tries are these variants, where there is a golden one. */
+static void test_sensitivity(void) {
+    static const char *const pairs[][2] = {{"smallest time instead of earliest evaluation", "best_trial_by_time"},
+                                           {"minimum instead of median", "minimum_over_studies"},
+                                           {"mean instead of median", "mean_over_studies"},
+                                           {"one that was never run is no miss", "missing_held_out_allowed"},
+                                           {"50 points", "tau_points_50"},
+                                           {"1000 points", "tau_points_1000"},
+                                           {"exact integral", "exact_integral"}};
+    ap_sensitivity s;
+    size_t met = 0;
+    must(ap_sensitivity_compute(&published.board, &s, &published.error), &published.error);
+    for (size_t i = 0; i < s.n; i++)
+        for (size_t p = 0; p < sizeof pairs / sizeof *pairs; p++) {
+            if (strcmp(s.change[i].what, pairs[p][0]) != 0) continue;
+            met++;
+            for (size_t k = 0; k < s.submissions; k++)
+                CHECK_NEAR(s.change[i].score[k],
+                           score_by(variant(pairs[p][1]), published.board.trials.submissions.name[k]), 0);
+        }
+    CHECK_INT(met, sizeof pairs / sizeof *pairs);
+    ap_sensitivity_free(&s);
+}
 static void test_variants(void) {
     each_row("variant_scores.csv", 154, check_variant);
     free_scored(&published);
@@ -380,4 +404,4 @@ static void test_variants(void) {
 
 AP_TEST_MAIN(test_scoring, test_trials, test_studies, test_times, test_best_times, test_times_after_the_rules,
              test_no_credit, test_ratios, test_profile, test_scores, test_medians, test_summary, test_speedups,
-             test_tie_rules, test_variants)
+             test_tie_rules, test_sensitivity, test_variants)
