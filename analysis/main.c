@@ -12,6 +12,7 @@ static const ap_command *const commands[] = {
     &ap_command_score,
     &ap_command_sensitivity,
     &ap_command_compare,
+    &ap_command_collect,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

@@ -107,6 +107,15 @@ static ap_status descend_group(walk *w, const char *group, int level, ap_error *
     return status;
 }
 
+static ap_status count_sources(ap_tree *tree, ap_error *error) {
+    int64_t n;
+    char **names;
+    AP_TRY(ap_h5_list(tree->collection, AP_ARCHIVE_FILES, &n, &names, error));
+    ap_h5_free_text(n, names);
+    tree->sources = (size_t)n;
+    return AP_OK;
+}
+
 /* ---- one result */
 
 static ap_status add_single(walk *w, const char *path, ap_error *error) {
@@ -121,6 +130,7 @@ static ap_status open_file(walk *w, const char *path, ap_error *error) {
     if (strcmp(kind, AP_ARCHIVE_KIND) != 0) return add_single(w, path, error); /* opening it tells what it is not */
     AP_TRY(ap_h5_open_sealed(path, AP_ARCHIVE_KIND, true, &w->tree->collection, error));
     AP_TRY(ap_archive_check_version(w->tree->collection, error));
+    AP_TRY(count_sources(w->tree, error));
     return descend_group(w, AP_ARCHIVE_TRIALS, SUBMISSION, error);
 }
 
@@ -137,7 +147,8 @@ ap_status ap_tree_open(const char *root, ap_tree *tree, ap_error *error) {
         AP_TRY(open_file(&w, root, error));
     } else {
         AP_TRY(ap_path(single, error, "%s/result.h5", root));
-        AP_TRY(ap_file_exists(single) ? add_single(&w, single, error) : descend(&w, root, SUBMISSION, error));
+        tree->sources = ap_file_exists(single) ? 0 : 1;
+        AP_TRY(tree->sources ? descend(&w, root, SUBMISSION, error) : add_single(&w, single, error));
     }
     if (!tree->trials)
         return ap_fail(error, AP_DATA,
@@ -165,6 +176,65 @@ void ap_tree_close(ap_tree *tree) {
 ap_status ap_tree_open_result(const ap_tree *tree, const ap_entry *entry, hid_t *place, ap_error *error) {
     if (tree->collection >= 0) return ap_h5_open_group(tree->collection, entry->path, place, error);
     return ap_h5_open_sealed(entry->path, "result", true, place, error);
+}
+
+/* ---- what lies beside the results */
+
+enum { BESIDE_LIMIT = 1 << 30 };
+
+static ap_status read_beside(const char *path, char **bytes, size_t *n, ap_error *error) {
+    bool there;
+    AP_TRY(there_is(path, &there, error));
+    return there ? ap_read_file(path, BESIDE_LIMIT, bytes, n, error) : AP_OK;
+}
+
+static ap_status read_packed(hid_t place, const char *name, char **bytes, size_t *n, ap_error *error) {
+    void *data;
+    int64_t count;
+    if (!ap_h5_exists(place, name)) return AP_OK;
+    AP_TRY(ap_h5_read(place, name, AP_U8, -1, ap_h5_file_bytes(place), &data, &count, error));
+    char *text = realloc(data, (size_t)count + 1);
+    if (!text) {
+        free(data);
+        return ap_fail(error, AP_ENVIRONMENT, "%s: out of memory for %lld bytes", name, (long long)count);
+    }
+    text[count] = '\0';
+    *bytes = text;
+    *n = (size_t)count;
+    return AP_OK;
+}
+
+ap_status ap_tree_read_events(const ap_tree *tree, const ap_entry *entry, char **events, size_t *n, ap_error *error) {
+    char path[AP_PATH];
+    *events = NULL;
+    *n = 0;
+    if (tree->collection >= 0) {
+        AP_TRY(ap_path(path, error, "%s/" AP_ARCHIVE_EVENTS, entry->path));
+        return read_packed(tree->collection, path, events, n, error);
+    }
+    const char *slash = strrchr(entry->path, '/');
+    int folder = slash ? (int)(slash - entry->path) + 1 : 0;
+    AP_TRY(ap_path(path, error, "%.*s" AP_ARCHIVE_EVENTS, folder, entry->path));
+    return read_beside(path, events, n, error);
+}
+
+const char *const ap_tree_files[] = {AP_TREE_JOB, AP_TREE_TRIALS, NULL};
+
+size_t ap_tree_sources(const ap_tree *tree) {
+    return tree->sources;
+}
+
+ap_status ap_tree_read_file(const ap_tree *tree, size_t source, const char *name, char **text, size_t *n,
+                            ap_error *error) {
+    char path[AP_PATH];
+    *text = NULL;
+    *n = 0;
+    if (tree->collection >= 0) {
+        AP_TRY(ap_path(path, error, AP_ARCHIVE_FILES "/%zu/%s", source, name));
+        return read_packed(tree->collection, path, text, n, error);
+    }
+    AP_TRY(ap_path(path, error, "%s/%s", tree->root, name));
+    return read_beside(path, text, n, error);
 }
 
 void ap_entry_name(const ap_tree *tree, const ap_entry *entry, char *name, size_t size) {

@@ -31,6 +31,7 @@ typedef struct ap_tree {
     char *root;
     bool is_single;   /* one result, whatever its place */
     hid_t collection; /* open, or negative */
+    size_t sources;
     size_t n, trials; /* entries; those that are not AP_ENTRY_NOTHING */
     ap_entry *entry;
 } ap_tree;
@@ -43,6 +44,19 @@ void ap_tree_close(ap_tree *tree); /* a zeroed tree is fine */
 /* The place (h5.h) of an entry that is a result, its seal and digest checked. Close with ap_h5_close, before the tree.
  */
 ap_status ap_tree_open_result(const ap_tree *tree, const ap_entry *entry, hid_t *place, ap_error *error);
+
+/* The trial's log as bytes with a NUL behind them, malloc'ed; *events = NULL if it has none. Of one result: the log
+ * beside it. */
+ap_status ap_tree_read_events(const ap_tree *tree, const ap_entry *entry, char **events, size_t *n, ap_error *error);
+
+/* Files that describe a job (AP_TREE_FILES): of a folder of results there is one source of them, of a collection as
+ * many as folders were packed, of one result none. *text = NULL if the source has no such file; else as above. */
+size_t ap_tree_sources(const ap_tree *tree);
+ap_status ap_tree_read_file(const ap_tree *tree, size_t source, const char *name, char **text, size_t *n,
+                            ap_error *error);
+#define AP_TREE_JOB "job.txt"
+#define AP_TREE_TRIALS "trials.json"
+extern const char *const ap_tree_files[]; /* those names; ends with NULL */
 
 /* "submission/study/workload/trial"; of a single result its path. Cut to `size`. */
 void ap_entry_name(const ap_tree *tree, const ap_entry *entry, char *name, size_t size);
