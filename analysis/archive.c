@@ -65,8 +65,8 @@ static ap_status read_result(const ap_tree *tree, const ap_entry *entry, ap_resu
     hid_t place;
     AP_TRY(ap_tree_open_result(tree, entry, &place, error));
     ap_status status = ap_result_read(place, result, error);
-    ap_h5_close(place);
-    return status == AP_OK ? AP_OK : ap_context(error, "%s", entry->path);
+    ap_tree_close_result(place);
+    return status;
 }
 
 static ap_status pack_trial(hid_t file, const ap_tree *tree, const ap_entry *entry, ap_error *error) {
@@ -75,10 +75,9 @@ static ap_status pack_trial(hid_t file, const ap_tree *tree, const ap_entry *ent
     AP_TRY(ap_path(group, error, AP_ARCHIVE_TRIALS "/%s/%s/%s/%s", entry->submission, entry->study, entry->workload,
                    entry->trial));
     if (strlen(group) > LONGEST_NAME)
-        return ap_fail(error, AP_DATA, "%s: the names of its folders have %zu bytes in all (at most %d)", entry->path,
-                       strlen(group), LONGEST_NAME);
-    if (ap_h5_exists(file, group))
-        return ap_fail(error, AP_DATA, "%s: this trial is there twice, in two of the folders", entry->path);
+        return ap_fail(error, AP_DATA, "the names of its folders have %zu bytes in all (at most %d)", strlen(group),
+                       LONGEST_NAME);
+    if (ap_h5_exists(file, group)) return ap_fail(error, AP_DATA, "this trial is there twice, in two of the folders");
     ap_result result;
     AP_TRY(read_result(tree, entry, &result, error));
     ap_status status = write_result(file, group, &result, error);
@@ -127,6 +126,7 @@ typedef struct packing {
 } packing;
 
 static ap_status pack_tree(packing *p, const ap_tree *tree, ap_error *error) {
+    char where[2 * AP_PATH];
     AP_TRY(check_root(tree, error));
     for (size_t i = 0; i < tree->n; i++) {
         if (p->progress) p->progress(tree->root, i, tree->n);
@@ -134,7 +134,11 @@ static ap_status pack_tree(packing *p, const ap_tree *tree, ap_error *error) {
             p->summary->empty++;
             continue;
         }
-        AP_TRY(pack_trial(p->file, tree, &tree->entry[i], error));
+        ap_status status = pack_trial(p->file, tree, &tree->entry[i], error);
+        if (status != AP_OK) {
+            ap_entry_where(tree, &tree->entry[i], where, sizeof where);
+            return ap_context(error, "%s", where);
+        }
         p->summary->trials++;
     }
     return pack_files(p->file, tree, &p->sources, error);

@@ -32,6 +32,6 @@ typedef struct ap_bootstrap_words {
 ap_status ap_score_parse_bootstrap(const ap_bootstrap_words *words, ap_bootstrap_options *options, bool *wanted,
                                    ap_error *error);
 
-extern const ap_command ap_command_score, ap_command_sensitivity, ap_command_compare, ap_command_collect;
+extern const ap_command ap_command_score, ap_command_sensitivity, ap_command_compare, ap_command_collect, ap_command_export, ap_command_check;
 
 #endif

@@ -250,12 +250,11 @@ static int by_weight(const void *a, const void *b) {
 
 /* ---- one trial */
 
-static ap_status check_steps(const ap_result *r, const char *column, const char *where, ap_error *error) {
+static ap_status check_steps(const ap_result *r, const char *column, ap_error *error) {
     const ap_column *steps = ap_result_column(r, column);
     for (int64_t i = 1; i < steps->n; i++)
         if (steps->i64[i] <= steps->i64[i - 1])
-            return ap_fail(error, AP_DATA, "%s: %s[%" PRId64 "] is %" PRId64 " (must increase)", where, column, i,
-                           steps->i64[i]);
+            return ap_fail(error, AP_DATA, "%s[%" PRId64 "] is %" PRId64 " (must increase)", column, i, steps->i64[i]);
     return AP_OK;
 }
 
@@ -297,12 +296,15 @@ static ap_status compare_results(ap_comparison *c, ap_pair *pair, const ap_resul
 
 static ap_status read_result(const ap_tree *tree, const ap_entry *entry, ap_result *result, ap_error *error) {
     hid_t place;
+    char where[2048];
     AP_TRY(ap_tree_open_result(tree, entry, &place, error));
     ap_status status = ap_result_read(place, result, error);
-    ap_h5_close(place);
-    if (status == AP_OK) status = check_steps(result, "evaluations/global_step", entry->path, error);
-    if (status == AP_OK) status = check_steps(result, "steps/global_step", entry->path, error);
-    return status;
+    ap_tree_close_result(place);
+    if (status == AP_OK) status = check_steps(result, "evaluations/global_step", error);
+    if (status == AP_OK) status = check_steps(result, "steps/global_step", error);
+    if (status == AP_OK) return AP_OK;
+    ap_entry_where(tree, entry, where, sizeof where);
+    return ap_context(error, "%s", where);
 }
 
 static ap_status compare_pair(ap_comparison *c, ap_pair *pair, const ap_tree *a, const ap_entry *x, const ap_tree *b,

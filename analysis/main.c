@@ -13,6 +13,8 @@ static const ap_command *const commands[] = {
     &ap_command_sensitivity,
     &ap_command_compare,
     &ap_command_collect,
+    &ap_command_export,
+    &ap_command_check,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 

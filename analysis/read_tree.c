@@ -15,11 +15,10 @@ static ap_status read_result(const ap_tree *tree, const ap_entry *entry, const a
                              ap_trials *trials, ap_error *error) {
     char path[2 * AP_PATH];
     hid_t at;
-    snprintf(path, sizeof path, "%s%s%s", tree->collection >= 0 ? tree->root : "", tree->collection >= 0 ? " in " : "",
-             entry->path);
+    ap_entry_where(tree, entry, path, sizeof path);
     AP_TRY(ap_tree_open_result(tree, entry, &at, error));
     ap_status status = ap_read_result(at, path, place, targets, trials, error);
-    ap_h5_close(at);
+    ap_tree_close_result(at);
     return status;
 }
 

@@ -3,6 +3,7 @@
 #include "analysis/archive.h"
 #include "analysis/trials.h"
 #include "base/file.h"
+#include "base/guard.h"
 #include "base/seal.h"
 
 #include <ctype.h>
@@ -90,6 +91,11 @@ static ap_status descend(walk *w, const char *directory, int level, ap_error *er
 
 /* ---- collections */
 
+static size_t file_bytes(const char *path) {
+    struct stat info;
+    return stat(path, &info) ? 0 : (size_t)info.st_size;
+}
+
 static ap_status descend_group(walk *w, const char *group, int level, ap_error *error) {
     int64_t n;
     char **names, path[AP_PATH];
@@ -116,6 +122,13 @@ static ap_status count_sources(ap_tree *tree, ap_error *error) {
     return AP_OK;
 }
 
+static ap_status list_collection(walk *w, const char *path, ap_error *error) {
+    AP_TRY(ap_h5_open_sealed(path, AP_ARCHIVE_KIND, true, &w->tree->collection, error));
+    AP_TRY(ap_archive_check_version(w->tree->collection, error));
+    AP_TRY(count_sources(w->tree, error));
+    return descend_group(w, AP_ARCHIVE_TRIALS, SUBMISSION, error);
+}
+
 /* ---- one result */
 
 static ap_status add_single(walk *w, const char *path, ap_error *error) {
@@ -128,10 +141,10 @@ static ap_status open_file(walk *w, const char *path, ap_error *error) {
     char kind[AP_SEAL_KIND];
     AP_TRY(ap_seal_kind(path, kind, error));
     if (strcmp(kind, AP_ARCHIVE_KIND) != 0) return add_single(w, path, error); /* opening it tells what it is not */
-    AP_TRY(ap_h5_open_sealed(path, AP_ARCHIVE_KIND, true, &w->tree->collection, error));
-    AP_TRY(ap_archive_check_version(w->tree->collection, error));
-    AP_TRY(count_sources(w->tree, error));
-    return descend_group(w, AP_ARCHIVE_TRIALS, SUBMISSION, error);
+    ap_guard_begin(path, file_bytes(path));
+    ap_status status = list_collection(w, path, error);
+    ap_guard_end();
+    return status;
 }
 
 /* ---- any of them */
@@ -167,15 +180,29 @@ void ap_tree_close(ap_tree *tree) {
         free(entry->trial);
         free(entry->path);
     }
-    if (tree->root) ap_h5_close(tree->collection); /* of a zeroed tree it is no id */
+    if (tree->root && tree->collection >= 0) { /* of a zeroed tree it is no id */
+        ap_guard_begin(tree->root, file_bytes(tree->root));
+        ap_h5_close(tree->collection);
+        ap_guard_end();
+    }
     free(tree->entry);
     free(tree->root);
     *tree = (ap_tree){.collection = H5I_INVALID_HID};
 }
 
 ap_status ap_tree_open_result(const ap_tree *tree, const ap_entry *entry, hid_t *place, ap_error *error) {
-    if (tree->collection >= 0) return ap_h5_open_group(tree->collection, entry->path, place, error);
-    return ap_h5_open_sealed(entry->path, "result", true, place, error);
+    bool packed = tree->collection >= 0;
+    const char *path = packed ? tree->root : entry->path;
+    ap_guard_begin(path, file_bytes(path));
+    ap_status status = packed ? ap_h5_open_group(tree->collection, entry->path, place, error)
+                              : ap_h5_open_sealed(path, "result", true, place, error);
+    if (status != AP_OK) ap_guard_end();
+    return status;
+}
+
+void ap_tree_close_result(hid_t place) {
+    ap_h5_close(place);
+    ap_guard_end();
 }
 
 /* ---- what lies beside the results */
@@ -204,13 +231,20 @@ static ap_status read_packed(hid_t place, const char *name, char **bytes, size_t
     return AP_OK;
 }
 
+static ap_status read_guarded(const ap_tree *tree, const char *name, char **bytes, size_t *n, ap_error *error) {
+    ap_guard_begin(tree->root, file_bytes(tree->root));
+    ap_status status = read_packed(tree->collection, name, bytes, n, error);
+    ap_guard_end();
+    return status;
+}
+
 ap_status ap_tree_read_events(const ap_tree *tree, const ap_entry *entry, char **events, size_t *n, ap_error *error) {
     char path[AP_PATH];
     *events = NULL;
     *n = 0;
     if (tree->collection >= 0) {
         AP_TRY(ap_path(path, error, "%s/" AP_ARCHIVE_EVENTS, entry->path));
-        return read_packed(tree->collection, path, events, n, error);
+        return read_guarded(tree, path, events, n, error);
     }
     const char *slash = strrchr(entry->path, '/');
     int folder = slash ? (int)(slash - entry->path) + 1 : 0;
@@ -231,7 +265,7 @@ ap_status ap_tree_read_file(const ap_tree *tree, size_t source, const char *name
     *n = 0;
     if (tree->collection >= 0) {
         AP_TRY(ap_path(path, error, AP_ARCHIVE_FILES "/%zu/%s", source, name));
-        return read_packed(tree->collection, path, text, n, error);
+        return read_guarded(tree, path, text, n, error);
     }
     AP_TRY(ap_path(path, error, "%s/%s", tree->root, name));
     return read_beside(path, text, n, error);
@@ -242,4 +276,9 @@ void ap_entry_name(const ap_tree *tree, const ap_entry *entry, char *name, size_
         snprintf(name, size, "%s", entry->path);
     else
         snprintf(name, size, "%s/%s/%s/%s", entry->submission, entry->study, entry->workload, entry->trial);
+}
+
+void ap_entry_where(const ap_tree *tree, const ap_entry *entry, char *where, size_t size) {
+    bool packed = tree->collection >= 0;
+    snprintf(where, size, "%s%s%s", packed ? tree->root : "", packed ? " in " : "", entry->path);
 }

@@ -41,9 +41,10 @@ typedef struct ap_tree {
 ap_status ap_tree_open(const char *root, ap_tree *tree, ap_error *error);
 void ap_tree_close(ap_tree *tree); /* a zeroed tree is fine */
 
-/* The place (h5.h) of an entry that is a result, its seal and digest checked. Close with ap_h5_close, before the tree.
- */
+/* The place (h5.h) of an entry that is a result, its seal and digest checked. Close it before the tree and before the
+ * next: meanwhile the process is guarded (base/guard.h). */
 ap_status ap_tree_open_result(const ap_tree *tree, const ap_entry *entry, hid_t *place, ap_error *error);
+void ap_tree_close_result(hid_t place);
 
 /* The trial's log as bytes with a NUL behind them, malloc'ed; *events = NULL if it has none. Of one result: the log
  * beside it. */
@@ -60,5 +61,7 @@ extern const char *const ap_tree_files[]; /* those names; ends with NULL */
 
 /* "submission/study/workload/trial"; of a single result its path. Cut to `size`. */
 void ap_entry_name(const ap_tree *tree, const ap_entry *entry, char *name, size_t size);
+/* Where it lies, for messages: its path, of a collection "FILE.h5 in /trials/...". */
+void ap_entry_where(const ap_tree *tree, const ap_entry *entry, char *where, size_t size);
 
 #endif

@@ -19,12 +19,15 @@ typedef struct full_result {
     int64_t nan_from;                 /* > 0: accuracies of this step and later are NaN */
     bool no_test, repeat_step;        /* no test columns; the second evaluation has the first one's step */
     const char *no_fact, *extra_fact; /* an attribute left out; one more, with a value that is text */
-    int64_t steps_fact;               /* > 0: attribute `steps` */
-    const double *score;              /* of every evaluation; NULL: speed * step */
+    int64_t back_at;                  /* > 0: the time of this evaluation (from 1) runs backwards */
+    const char *digest;               /* of the first evaluation, as text */
+    int64_t status, dropped;
+    int64_t steps_fact;  /* > 0: attribute `steps` */
+    const double *score; /* of every evaluation; NULL: speed * step */
 } full_result;
 
 static inline full_result full_usual(void) {
-    return (full_result){.steps = 24, .every = 8, .target = 0.9, .speed = 0.5};
+    return (full_result){.steps = 24, .every = 8, .target = 0.97, .speed = 0.5};
 }
 
 static inline void full_set(hid_t file, const full_result *r, const char *object, const char *name, const char *text,
@@ -66,9 +69,9 @@ static inline void full_head(hid_t file, const full_result *r) {
                    {"trial", 0},
                    {"step_hint", 1000},
                    {"global_batch_size", 128},
-                   {"steps_dropped", 0},
+                   {"steps_dropped", r->dropped},
                    {"resumes", 0},
-                   {"status", 0},
+                   {"status", r->status},
                    {"steps", r->steps_fact > 0 ? r->steps_fact : r->steps}};
     for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++)
         if (!r->no_fact || strcmp(r->no_fact, numbers[i].name))
@@ -111,6 +114,7 @@ static inline void full_digests(hid_t file, const full_result *r, int64_t n, con
         ap_digest_text(ap_digest_of(&seed, sizeof seed), text[i]);
         list[i] = text[i];
     }
+    if (r->digest && n) list[0] = r->digest;
     must(ap_h5_write_text(file, "/evaluations/parameter_digest", n, list, &error), &error);
 }
 
@@ -124,6 +128,7 @@ static inline void full_evaluations(hid_t file, const full_result *r) {
         time[i] = r->speed * (double)(r->every * (i + 1));
         extra[i] = 0.125 * (double)(i + 1);
         total[i] = time[i] + 2 * extra[i];
+        if (r->back_at == i + 1) total[i] = 0.001;
         accuracy[i] = r->nan_from > 0 && step[i] >= r->nan_from ? NAN : 1 - 1.0 / (double)step[i];
         loss[i] = 1.0 / 3 / (double)step[i];
         examples[i] = 1000;
