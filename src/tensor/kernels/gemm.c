@@ -1,12 +1,10 @@
 #include "tensor/kernels/gemm.h"
 #include "base/checked.h"
 #include "tensor/kernels/blas.h"
+#include "tensor/kernels/blocking.h"
 #include "tensor/kernels/kernel_set.h"
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <threads.h>
 
 /* Structure after Goto and van de Geijn, "Anatomy of high-performance matrix multiplication" (2008), and BLIS, turned
  * to row-major: B is packed, KC of k by NC of columns at a time, into panels two vectors wide ([panel][k][width]), or
@@ -44,64 +42,7 @@ void ap_gemm_reference(const ap_gemm_args *g) {
         }
 }
 
-/* ---- scratch */
-
-enum { SCRATCH_A, SCRATCH_B, SCRATCH_TREE, SCRATCH_COUNT };
-enum { HUGE_PAGE = 1 << 21, SPARE = 64 /* floats: packing writes whole vectors */ };
-
-typedef struct slot {
-    float *p;
-    size_t floats;
-} slot;
-static _Thread_local slot slots[SCRATCH_COUNT];
-
-/* A thread that ends gives its scratch back: OpenMP ends threads when it wants fewer. */
-static tss_t at_thread_exit;
-static bool has_at_thread_exit;
-static void free_slots(void *p) {
-    for (slot *s = p; s < (slot *)p + SCRATCH_COUNT; s++) {
-        free(s->p);
-        *s = (slot){0};
-    }
-}
-static void make_at_thread_exit(void) {
-    has_at_thread_exit = tss_create(&at_thread_exit, free_slots) == thrd_success;
-}
-
-/* Memory of this thread that grows and is then reused: a product must not pay for page faults. In 2 MiB pages where the
- * system gives them, since packed panels are walked from end to end. NULL when out of memory. */
-static float *scratch(int which, size_t floats) {
-    static once_flag once = ONCE_FLAG_INIT;
-    slot *s = slots + which;
-    if (s->p && s->floats >= floats) return s->p;
-    size_t bytes;
-    if (!ap_size_add(floats, SPARE, &bytes) || !ap_size_mul(bytes, sizeof(float), &bytes) ||
-        !ap_size_add(bytes, HUGE_PAGE - 1, &bytes))
-        return NULL;
-    bytes -= bytes % HUGE_PAGE;
-    call_once(&once, make_at_thread_exit);
-    if (!has_at_thread_exit || tss_set(at_thread_exit, slots) != thrd_success) return NULL;
-    free(s->p);
-    s->p = aligned_alloc(HUGE_PAGE, bytes);
-    if (!s->p) return NULL;
-    madvise(s->p, bytes, MADV_HUGEPAGE); /* a wish: a refusal costs nothing but speed */
-    memset(s->p, 0, bytes);
-    s->floats = bytes / sizeof(float) - SPARE;
-    return s->p;
-}
-
 /* ---- packing */
-
-static int64_t smaller(int64_t a, int64_t b) {
-    return a < b ? a : b;
-}
-static int64_t quotient_up(int64_t a, int64_t b) {
-    return (a + b - 1) / b;
-}
-/* Where part `index` of `parts` equal parts of n begins. */
-static int64_t cut(int64_t n, int64_t parts, int64_t index) {
-    return n / parts * index + smaller(index, n % parts);
-}
 
 /* Rows are too short, or too many, for the hardware to see a stream in them (attention, 64 long: +3 % from memory). */
 static void prefetch_rows(int rows, int64_t count, const float *p, int64_t ld) {
@@ -116,14 +57,14 @@ static void pack_panels(const ap_gemm_kernels *kernels, bool transpose_b, int64_
     const float *row[AP_GEMM_MAX_WIDTH];
     for (int64_t k0 = 0; k0 < k; k0 += transpose_b ? k : STRIP)
         for (int64_t j = 0; j < n; j += width) {
-            const int columns = (int)smaller(n - j, width);
+            const int columns = (int)ap_smaller(n - j, width);
             if (!transpose_b) {
-                kernels->pack_columns(columns, smaller(k - k0, STRIP), b + k0 * ldb + j, ldb, out + j * k + k0 * width,
-                                      width);
+                kernels->pack_columns(columns, ap_smaller(k - k0, STRIP), b + k0 * ldb + j, ldb,
+                                      out + j * k + k0 * width, width);
                 continue;
             }
             for (int i = 0; i < columns; i++) row[i] = b + (j + i) * ldb;
-            if (columns == width) prefetch_rows(width, smaller(k, 64), b + (j + width) * ldb, ldb);
+            if (columns == width) prefetch_rows(width, ap_smaller(k, 64), b + (j + width) * ldb, ldb);
             kernels->pack_rows(columns, k, row, out + j * k, width);
         }
 }
@@ -137,11 +78,11 @@ static void pack_tiles(const ap_gemm_kernels *kernels, bool transpose_a, int64_t
     const float *row[AP_GEMM_MAX_ROWS];
     for (int64_t k0 = 0; k0 < k; k0 += transpose_a ? STRIP : k)
         for (int64_t t = 0; t < tiles; t++) {
-            const int64_t i = cut(rows, tiles, t);
-            const int height = (int)(cut(rows, tiles, t + 1) - i);
+            const int64_t i = ap_cut(rows, tiles, t);
+            const int height = (int)(ap_cut(rows, tiles, t + 1) - i);
             float *tile = tile_of(out, k, i, t);
             if (transpose_a) {
-                kernels->pack_columns(height, smaller(k - k0, STRIP), a + k0 * lda + i, lda, tile + k0 * height,
+                kernels->pack_columns(height, ap_smaller(k - k0, STRIP), a + k0 * lda + i, lda, tile + k0 * height,
                                       height);
                 continue;
             }
@@ -152,7 +93,7 @@ static void pack_tiles(const ap_gemm_kernels *kernels, bool transpose_a, int64_t
 
 size_t ap_gemm_packed_size(int64_t k, int64_t n) {
     const int width = ap_kernels_current()->gemm.width;
-    return (size_t)k * (size_t)(quotient_up(n, width) * width);
+    return (size_t)k * (size_t)(ap_quotient_up(n, width) * width);
 }
 
 void ap_gemm_pack_b(bool transpose_b, int64_t k, int64_t n, const float *b, int64_t ldb, float *packed) {
@@ -170,14 +111,15 @@ typedef struct panels {
 
 /* A block of at most MC rows by one block of k: g->m, g->k, g->a, g->c are the block's. */
 static void multiply_block(const ap_gemm_kernels *kernels, const ap_gemm_args *g, panels b, float *packed_a) {
-    const int64_t tiles = quotient_up(g->m, kernels->rows);
+    const int64_t tiles = ap_quotient_up(g->m, kernels->rows);
     if (packed_a) pack_tiles(kernels, g->transpose_a, g->m, tiles, g->k, g->a, g->lda, packed_a);
     ap_gemm_kernel *const(*table)[AP_GEMM_MAX_ROWS + 1] =
         packed_a || g->transpose_a ? kernels->by_column : kernels->by_row;
-    const int64_t height = g->m / tiles, taller = g->m % tiles; /* as cut() does */
-    ap_gemm_tile tile = {.k = g->k, .lda = g->lda, .b = b.p, .ldb = b.ld, .ldc = g->ldc, .first = !g->accumulate};
+    const int64_t height = g->m / tiles, taller = g->m % tiles; /* as ap_cut() does */
+    ap_gemm_tile tile = {
+        .runs = 1, .k = g->k, .lda = g->lda, .b = b.p, .ldb = b.ld, .ldc = g->ldc, .first = !g->accumulate};
     for (int64_t j = 0; j < g->n; j += kernels->width, tile.b += b.panel) {
-        tile.columns = (int)smaller(g->n - j, kernels->width);
+        tile.columns = (int)ap_smaller(g->n - j, kernels->width);
         ap_gemm_kernel *const *kernel = table[tile.columns > kernels->vector];
         for (int64_t t = 0, i = 0, rows; t < tiles; t++, i += rows) {
             rows = height + (t < taller);
@@ -198,21 +140,21 @@ static void multiply_block(const ap_gemm_kernels *kernels, const ap_gemm_args *g
  * than a set of a level 1 cache has ways (112 x 320 x 1024: 85 GF/s where it lies, 107 packed). */
 static bool wants_packed_a(const ap_gemm_kernels *kernels, const ap_gemm_args *g) {
     enum { PAGE = 1024, WAYS = 8 };
-    const bool collides = !g->transpose_a && g->lda % PAGE == 0 && smaller(g->m, kernels->rows) > WAYS;
+    const bool collides = !g->transpose_a && g->lda % PAGE == 0 && ap_smaller(g->m, kernels->rows) > WAYS;
     return collides || (g->n > LIE * kernels->width && g->k > KC / 2);
 }
 
 /* All rows by all of g->k, with B given as panels. */
 static void multiply_panels(const ap_gemm_kernels *kernels, const ap_gemm_args *g, panels b) {
     float *packed_a = NULL; /* also without memory: read where it lies */
-    if (wants_packed_a(kernels, g)) packed_a = scratch(SCRATCH_A, (size_t)MC * (KC + STRIP));
-    const int64_t row_blocks = quotient_up(g->m, MC), k_blocks = quotient_up(g->k, KC);
+    if (wants_packed_a(kernels, g)) packed_a = ap_scratch(AP_SCRATCH_A, (size_t)MC * (KC + STRIP));
+    const int64_t row_blocks = ap_quotient_up(g->m, MC), k_blocks = ap_quotient_up(g->k, KC);
     for (int64_t ib = 0; ib < row_blocks; ib++)
         for (int64_t kb = 0; kb < k_blocks; kb++) {
-            const int64_t i = cut(g->m, row_blocks, ib), k = cut(g->k, k_blocks, kb);
+            const int64_t i = ap_cut(g->m, row_blocks, ib), k = ap_cut(g->k, k_blocks, kb);
             ap_gemm_args block = *g;
-            block.m = cut(g->m, row_blocks, ib + 1) - i;
-            block.k = cut(g->k, k_blocks, kb + 1) - k;
+            block.m = ap_cut(g->m, row_blocks, ib + 1) - i;
+            block.k = ap_cut(g->k, k_blocks, kb + 1) - k;
             block.a += g->transpose_a ? k * g->lda + i : i * g->lda + k;
             block.c += i * g->ldc;
             block.accumulate = g->accumulate || kb > 0;
@@ -240,13 +182,13 @@ static void multiply(const ap_gemm_kernels *kernels, const ap_gemm_args *g) {
         multiply_panels(kernels, g, (panels){g->b, g->ldb, width});
         return;
     }
-    const int64_t k_blocks = quotient_up(g->k, KC);
+    const int64_t k_blocks = ap_quotient_up(g->k, KC);
     for (int64_t j = 0; j < g->n; j += NC)
         for (int64_t kb = 0; kb < k_blocks; kb++) {
-            const int64_t k = cut(g->k, k_blocks, kb);
+            const int64_t k = ap_cut(g->k, k_blocks, kb);
             ap_gemm_args block = *g;
-            block.n = smaller(g->n - j, NC);
-            block.k = cut(g->k, k_blocks, kb + 1) - k;
+            block.n = ap_smaller(g->n - j, NC);
+            block.k = ap_cut(g->k, k_blocks, kb + 1) - k;
             block.a += g->transpose_a ? k * g->lda : k;
             block.c += j;
             block.accumulate = g->accumulate || kb > 0;
@@ -255,7 +197,7 @@ static void multiply(const ap_gemm_kernels *kernels, const ap_gemm_args *g) {
                 b.p += j * g->k + k * width;
             } else {
                 block.b += g->transpose_b ? j * g->ldb + k : k * g->ldb + j;
-                float *packed = scratch(SCRATCH_B, (size_t)(block.k * quotient_up(block.n, width) * width));
+                float *packed = ap_scratch(AP_SCRATCH_B, (size_t)(block.k * ap_quotient_up(block.n, width) * width));
                 if (!packed) { /* out of memory: slow, and the same bits */
                     ap_gemm_reference(&block);
                     continue;
@@ -278,7 +220,7 @@ typedef struct grid {
 
 /* The widest part of n, in whole units. */
 static int64_t largest_part(int64_t n, int unit, int parts) {
-    return quotient_up(quotient_up(n, unit), parts) * unit;
+    return ap_quotient_up(ap_quotient_up(n, unit), parts) * unit;
 }
 
 /* The grid whose largest part costs least. A thread that packs B for itself pays about 8 rows' worth of arithmetic for
@@ -303,11 +245,11 @@ static void multiply_part(int64_t index, void *context) {
     const grid *s = context;
     const ap_gemm_args *g = s->args;
     const int width = s->kernels->width;
-    const int64_t row = index / s->columns, column = index % s->columns, all_panels = quotient_up(g->n, width);
-    const int64_t i = cut(g->m, s->rows, row), j = cut(all_panels, s->columns, column) * width;
+    const int64_t row = index / s->columns, column = index % s->columns, all_panels = ap_quotient_up(g->n, width);
+    const int64_t i = ap_cut(g->m, s->rows, row), j = ap_cut(all_panels, s->columns, column) * width;
     ap_gemm_args part = *g;
-    part.m = cut(g->m, s->rows, row + 1) - i;
-    part.n = smaller(g->n, cut(all_panels, s->columns, column + 1) * width) - j;
+    part.m = ap_cut(g->m, s->rows, row + 1) - i;
+    part.n = ap_smaller(g->n, ap_cut(all_panels, s->columns, column + 1) * width) - j;
     part.a += g->transpose_a ? i : i * g->lda;
     if (g->packed_b)
         part.packed_b += j * g->k;
@@ -398,7 +340,7 @@ static void fold_chunks(const ap_gemm_args *g, const matrix *partial) {
     for (int64_t chunk = 0, k = 0; k < g->k; chunk++, k += AP_GEMM_CHUNK) {
         ap_gemm_args part = *g;
         top++;
-        part.k = smaller(g->k - k, AP_GEMM_CHUNK);
+        part.k = ap_smaller(g->k - k, AP_GEMM_CHUNK);
         part.a += g->transpose_a ? k * g->lda : k;
         part.b += g->transpose_b ? k : k * g->ldb;
         part.c = partial[top].p;
@@ -426,8 +368,8 @@ static void fold_by_blocks(const ap_gemm_args *g, int levels) {
     for (int64_t i = 0; i < g->m; i += BLOCK)
         for (int64_t j = 0; j < g->n; j += BLOCK) {
             ap_gemm_args block = *g;
-            block.m = smaller(g->m - i, BLOCK);
-            block.n = smaller(g->n - j, BLOCK);
+            block.m = ap_smaller(g->m - i, BLOCK);
+            block.n = ap_smaller(g->n - j, BLOCK);
             block.a += g->transpose_a ? i : i * g->lda;
             block.b += g->transpose_b ? j * g->ldb : j;
             block.c += i * g->ldc + j;
@@ -441,13 +383,13 @@ void ap_gemm_long_k(ap_math math, const ap_gemm_args *args) {
         return;
     }
     if (args->m <= 0 || args->n <= 0) return;
-    const int64_t chunks = quotient_up(args->k, AP_GEMM_CHUNK);
+    const int64_t chunks = ap_quotient_up(args->k, AP_GEMM_CHUNK);
     int levels = 1;
     while (chunks >> levels) levels++;
     size_t floats;
     float *memory = NULL;
     if (ap_size_mul((size_t)args->m, (size_t)args->n, &floats) && ap_size_mul(floats, (size_t)levels, &floats))
-        memory = scratch(SCRATCH_TREE, floats);
+        memory = ap_scratch(AP_SCRATCH_TREE, floats);
     if (memory)
         fold_in(args, levels, memory);
     else

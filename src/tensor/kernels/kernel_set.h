@@ -8,10 +8,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* One tile of C, [rows][columns], columns <= 2 vectors: its chains are continued (or, if first, started at +0) over k
- * steps and stored. The rows are fixed by the kernel. */
+/* One tile of C, [rows][columns], columns <= 2 vectors: its chains are continued (or, if first, started at +0) over
+ * `runs` runs of k steps and stored. In A a run begins `hop` floats after the one before (the lines of an image under a
+ * convolution's window; a plain product is one run), in B the runs follow each other. The rows are fixed by the kernel.
+ */
 typedef struct ap_gemm_tile {
-    int64_t k;
+    int64_t runs, k, hop;
     const float *a; /* by_column: a[k*lda + i]; by_row: a[i*lda + k] */
     int64_t lda;
     const float *b; /* b[k*ldb + j] */

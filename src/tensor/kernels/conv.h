@@ -1,0 +1,56 @@
+/* Two-dimensional convolution, channels last, with a written order of every sum (design decision 1).
+ *
+ *     x [n, h, w, c]      y [n, oh, ow, k]      weights [k, c/groups, r, s] (as published)
+ *     y[n, i, j, o] = sum over (p, q, c) of x[n, i*stride_h + p - pad_top, j*stride_w + q - pad_left, c] w[o, c, p, q]
+ *
+ * ORDER. One fma chain per element, from +0, or from what is there if `accumulate`:
+ *     y[n, i, j, o]   over (p, q, c) increasing
+ *     dx[n, h, w, c]  over (i, j, o) increasing, the pixels of y whose window has (h, w) in it
+ *     dw[o, c, p, q]  over pixels (n, i, j) increasing, one chain from +0 for each chunk; chunks are whole images, as
+ *                     many as have AP_GEMM_CHUNK pixels together; of an image with more, whole lines, as many as have
+ *                     that (at least one). Chunks are folded by the binary tree of ap_gemm_long_k, then added to dw if
+ *                     `accumulate`.
+ * A pixel outside the image is a factor +0 and belongs to the chain.
+ *
+ * No im2col matrix: a zero-padded copy of a few lines makes the window of a pixel r runs of s*c floats at a fixed
+ * distance, which the micro-kernels of ap_gemm walk where they lie. A data gradient with strides is stride_h * stride_w
+ * dense ones that write interleaved pixels. Winograd and FFT would be other sums. Threads split outputs. Not
+ * collective. */
+#ifndef AP_KERNELS_CONV_H
+#define AP_KERNELS_CONV_H
+
+#include "tensor/kernels/gemm.h"
+
+typedef struct ap_conv {
+    int64_t n, h, w, c;
+    int64_t k, r, s; /* output channels, window r x s */
+    int64_t stride_h, stride_w;
+    int64_t pad_top, pad_left; /* zeros before the image; behind it there are as many as oh and ow need */
+    int64_t oh, ow;
+    int64_t groups; /* divides c and k */
+} ap_conv;
+
+/* None of these can fail: without memory for scratch they are slower and give the same bits. `packed`: from
+ * ap_conv_pack, or NULL (packed for the call). With AP_MATH_BLAS windows of 1 x 1 with stride 1 go to OpenBLAS, which
+ * does not use `packed`. */
+void ap_conv_forward(ap_math math, const ap_conv *conv, const float *x, const float *weights, const float *packed,
+                     bool accumulate, float *y);
+void ap_conv_data_gradient(ap_math math, const ap_conv *conv, const float *dy, const float *weights,
+                           const float *packed, bool accumulate, float *dx);
+void ap_conv_weight_gradient(ap_math math, const ap_conv *conv, const float *x, const float *dy, bool accumulate,
+                             float *dw);
+
+/* Weights as the forward pass or (backward) the data gradient reads them, once a step. They depend on the extents c, k,
+ * r, s, strides, paddings and groups only. Floats needed; the packing, false without memory for scratch. The layout
+ * belongs to the ISA in use. */
+size_t ap_conv_packed_size(const ap_conv *conv, bool backward);
+bool ap_conv_pack(const ap_conv *conv, bool backward, const float *weights, float *packed);
+
+/* The reference twins: the definition as loops over fmaf. */
+void ap_conv_forward_reference(const ap_conv *conv, const float *x, const float *weights, bool accumulate, float *y);
+void ap_conv_data_gradient_reference(const ap_conv *conv, const float *dy, const float *weights, bool accumulate,
+                                     float *dx);
+void ap_conv_weight_gradient_reference(const ap_conv *conv, const float *x, const float *dy, bool accumulate,
+                                       float *dw);
+
+#endif
