@@ -6,7 +6,7 @@
 #include "check.h"
 #include "tensor/ops.h"
 
-enum { GRADIENT_INPUTS = 3 };
+enum { GRADIENT_INPUTS = 4 };
 typedef struct gradient_case {
     const char *name;
     int inputs;

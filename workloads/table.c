@@ -1,9 +1,10 @@
 /* The workloads: one line each. */
 #include "workload/workload.h"
 
-extern const ap_workload ap_workload_mnist, ap_workload_dummy;
+extern const ap_workload ap_workload_mnist, ap_workload_dummy, ap_workload_cifar, ap_workload_imagenet_resnet;
 
-static const ap_workload *const table[] = {&ap_workload_mnist, &ap_workload_dummy, NULL};
+static const ap_workload *const table[] = {&ap_workload_mnist, &ap_workload_dummy, &ap_workload_cifar,
+                                            &ap_workload_imagenet_resnet, NULL};
 
 const ap_workload *const *ap_workload_table(void) {
     return table;

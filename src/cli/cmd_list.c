@@ -9,9 +9,12 @@
 #include <stdio.h>
 #include <string.h>
 
-static void show_target(void *user, const ap_scale *scale, const char *dataset, double validation, double test) {
+static void show_target(void *user, const ap_scale *scale, const char *dataset, const char *variant, double validation,
+                        double test) {
     (void)user;
-    printf("  %-6s %-16s target %-8.6g", scale->name, dataset, validation);
+    char data[64];
+    snprintf(data, sizeof data, "%s%s%s", dataset, *variant ? ", " : "", variant);
+    printf("  %-6s %-16s target %-8.6g", scale->name, data, validation);
     if (isnan(test))
         printf(" (no test split)");
     else

@@ -17,8 +17,10 @@ static ap_status verify(const char *fixture, const char *optimizers, const char 
     if (math && strcmp(math, "ordered") && strcmp(math, "blas"))
         return ap_fail(error, AP_USAGE, "--math = %s (must be ordered or blas)", math);
     const ap_workload *workload;
-    AP_TRY(ap_workload_find(rest[0], &workload, error));
-    return ap_verify_fixture(workload, fixture, math && !strcmp(math, "blas") ? AP_MATH_BLAS : AP_MATH_ORDERED, error);
+    const char *variant;
+    AP_TRY(ap_workload_find_label(rest[0], &workload, &variant, error));
+    return ap_verify_fixture(workload, variant, fixture, math && !strcmp(math, "blas") ? AP_MATH_BLAS : AP_MATH_ORDERED,
+                             error);
 }
 
 static int run(int argc, char **argv) {
@@ -38,6 +40,6 @@ static int run(int argc, char **argv) {
     return verify(fixture, optimizers, math, rest, count, &error) ? ap_cli_report(&error) : AP_OK;
 }
 
-const ap_command ap_command_verify = {"verify", "WORKLOAD --fixture FILE.h5 | --optimizers FILE.h5",
+const ap_command ap_command_verify = {"verify", "WORKLOAD[_VARIANT] --fixture FILE.h5 | --optimizers FILE.h5",
                                       "compare model, loss, gradients or update rules with reference numbers", run,
                                       false};

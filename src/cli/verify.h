@@ -6,10 +6,11 @@
 
 #include "workload/workload.h"
 
-/* Loads parameters, state and inputs of a model fixture of `workload`, runs a training pass, its backward and an
- * evaluation pass on one shard, and compares logits, losses, every gradient, updated state, evaluation logits and sums.
- * Layout of the file and tolerances: tests/fixtures/README.md. */
-ap_status ap_verify_fixture(const ap_workload *workload, const char *path, ap_math math, ap_error *error);
+/* Loads parameters, state and inputs of a model fixture of `workload` (variant "": what the file says), runs a training
+ * pass, its backward and an evaluation pass on one shard, and compares logits, losses, every gradient, updated state,
+ * evaluation logits and sums. Layout of the file and tolerances: tests/fixtures/README.md. */
+ap_status ap_verify_fixture(const ap_workload *workload, const char *variant, const char *path, ap_math math,
+                            ap_error *error);
 
 /* Runs every built-in training algorithm that has a recorded trajectory in `path` (layout of
  * tests/fixtures/optimizers.h5) and the learning-rate schedules there; lists what the file has beyond this program.

@@ -21,6 +21,7 @@ typedef struct row {
 
 typedef struct fixture {
     const ap_workload *workload;
+    const char *variant; /* "" = the base */
     const char *path;
     hid_t file;
     void *model;
@@ -184,7 +185,7 @@ static ap_status read_model(fixture *f, ap_error *error) {
     const ap_workload *w = f->workload;
     f->model = calloc(1, w->model_size ? w->model_size : 1);
     if (!f->model) return ap_fail(error, AP_ENVIRONMENT, "out of memory for the model's options");
-    AP_TRY(ap_options_defaults(w->options, w->option_count, f->model, error));
+    AP_TRY(ap_workload_model(w, f->variant, f->model, error));
     char *text;
     json_error_t where;
     if (!ap_h5_has_attribute(f->file, "/", "config"))
@@ -208,16 +209,20 @@ static ap_status read_model(fixture *f, ap_error *error) {
     return status;
 }
 
-/* A fixture of a variant is called WORKLOAD_VARIANT. */
-static ap_status check_workload(const fixture *f, ap_error *error) {
+/* A fixture of a variant is called WORKLOAD_VARIANT; the file decides which it is unless the user named one. */
+static ap_status check_workload(fixture *f, ap_error *error) {
     if (!ap_h5_has_attribute(f->file, "/", "workload")) return AP_OK;
     char *name;
+    const ap_workload *workload;
+    const char *variant;
     AP_TRY(ap_h5_get_text(f->file, "/", "workload", &name, error));
-    size_t n = strlen(f->workload->name);
-    bool fits = strncmp(name, f->workload->name, n) == 0 && (name[n] == 0 || name[n] == '_');
-    if (!fits)
-        ap_fail(error, AP_DATA, "%s: this is a fixture of `%s`, not of `%s`; name that workload", f->path, name,
-                f->workload->name);
+    bool fits = ap_workload_find_label(name, &workload, &variant, NULL) == AP_OK && workload == f->workload &&
+                (!*f->variant || strcmp(variant, f->variant) == 0);
+    if (fits)
+        f->variant = variant;
+    else
+        ap_fail(error, AP_DATA, "%s: this is a fixture of `%s`, not of `%s%s%s`; name that workload", f->path, name,
+                f->workload->name, *f->variant ? "_" : "", f->variant);
     free(name);
     return fits ? AP_OK : AP_DATA;
 }
@@ -413,9 +418,10 @@ static ap_status run_evaluation(fixture *f, ap_error *error) {
 /* ---- report */
 
 static void print_head(const fixture *f, ap_math math) {
-    printf("%s: %s, %d parameters (%lld elements), %d state tensors, %lld examples; math = %s", f->path,
-           f->workload->name, ap_params_count(f->params), (long long)ap_params_elements(f->params),
-           ap_params_count(f->state), (long long)f->batch.examples, math == AP_MATH_BLAS ? "blas" : "ordered");
+    printf("%s: %s%s%s, %d parameters (%lld elements), %d state tensors, %lld examples; math = %s", f->path,
+           f->workload->name, *f->variant ? "_" : "", f->variant, ap_params_count(f->params),
+           (long long)ap_params_elements(f->params), ap_params_count(f->state), (long long)f->batch.examples,
+           math == AP_MATH_BLAS ? "blas" : "ordered");
     printf(math == AP_MATH_BLAS ? " (%s)\n" : ", kernels = %s\n",
            math == AP_MATH_BLAS ? ap_blas_core() : ap_isa_name(ap_isa_current()));
     printf("model: ");
@@ -525,8 +531,9 @@ static void release(fixture *f) {
     ap_h5_close(f->file);
 }
 
-ap_status ap_verify_fixture(const ap_workload *workload, const char *path, ap_math math, ap_error *error) {
-    fixture f = {.workload = workload, .path = path};
+ap_status ap_verify_fixture(const ap_workload *workload, const char *variant, const char *path, ap_math math,
+                            ap_error *error) {
+    fixture f = {.workload = workload, .variant = variant, .path = path};
     AP_TRY(ap_h5_open(path, &f.file, error));
     ap_status status = verify(&f, math, error);
     release(&f);

@@ -3,15 +3,62 @@
 #ifndef AP_TENSOR_OPS_H
 #define AP_TENSOR_OPS_H
 
+#include "tensor/kernels/activation.h"
 #include "tensor/tape.h"
 
 /* y[.., out] = x[.., in] w' + b;  w [out, in], b [out] or NULL. Leading dimensions of x are kept. (PyTorch nn.Linear.)
  */
 ap_tensor *ap_linear(ap_tape *tape, ap_tensor *x, ap_tensor *w, ap_tensor *b);
 
-/* Elementwise. */
+/* Elementwise. Activations: kernels/activation.h; slope is for AP_LEAKY_RELU, and must be above 0. */
+ap_tensor *ap_activation_of(ap_tape *tape, ap_tensor *x, ap_activation kind, float slope);
 ap_tensor *ap_sigmoid(ap_tape *tape, ap_tensor *x);
 ap_tensor *ap_relu(ap_tape *tape, ap_tensor *x);
+ap_tensor *ap_add(ap_tape *tape, ap_tensor *a, ap_tensor *b); /* of one shape */
+ap_tensor *ap_multiply(ap_tape *tape, ap_tensor *a, ap_tensor *b);
+
+/* Images are [n, h, w, c], channels last; parameters keep the published shapes. */
+
+/* [n, c, h, w] -> [n, h, w, c] */
+ap_tensor *ap_channels_last(ap_tape *tape, ap_tensor *x);
+
+/* Convolution: y [n, oh, ow, k], w [k, c/groups, r, s], b [k] or NULL. oh = (h + top + bottom - r) / stride + 1, ow
+ * alike. A stride or groups of 0 means 1. (PyTorch nn.Conv2d.) */
+typedef struct ap_conv2d_options {
+    int64_t stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right, groups;
+} ap_conv2d_options;
+ap_tensor *ap_conv2d(ap_tape *tape, ap_tensor *x, ap_tensor *w, ap_tensor *b, const ap_conv2d_options *options);
+/* Transposed convolution without padding: x [n, h, w, k], w [k, c, r, s], b [c] or NULL, y [n, (h-1) stride + r, (w-1)
+ * stride + s, c]. (PyTorch nn.ConvTranspose2d.) */
+ap_tensor *ap_conv2d_transposed(ap_tape *tape, ap_tensor *x, ap_tensor *w, ap_tensor *b, int stride);
+
+/* Pooling: square max windows with padding that never wins; average windows side by side, what does not fill one is
+ * left out; the average of all pixels, [n, h, w, c] -> [n, c]. */
+ap_tensor *ap_max_pool2d(ap_tape *tape, ap_tensor *x, int window, int stride, int pad);
+ap_tensor *ap_average_pool2d(ap_tape *tape, ap_tensor *x, int64_t window_h, int64_t window_w);
+ap_tensor *ap_global_average_pool(ap_tape *tape, ap_tensor *x);
+
+/* Normalisation by channel, the last dimension, fused with what follows: y = f(norm(x) + residual). */
+typedef struct ap_norm_options {
+    float eps;
+    ap_activation activation; /* f; AP_IDENTITY = 0 = none */
+    float slope;              /* of AP_LEAKY_RELU */
+    ap_tensor *residual;      /* shape of x, or NULL */
+} ap_norm_options;
+/* State tensors [c] and the weight of the new statistics. */
+typedef struct ap_running {
+    int mean, variance;
+    float momentum;
+} ap_running;
+/* Over all rows of x [.., c], of this shard; in evaluation with the running statistics. Updates them as PyTorch does
+ * (unbiased variance) unless the pass says not to. AP_CONFIG with fewer than 2 rows in training. */
+ap_tensor *ap_batch_norm(ap_tape *tape, ap_tensor *x, ap_tensor *scale, ap_tensor *bias, const ap_running *running,
+                         const ap_norm_options *options);
+/* x [n, .., c]: over all but the first dimension, for each of `groups` groups of channels; scale, bias [c] or NULL.
+ * groups = c: instance norm. */
+ap_tensor *ap_group_norm(ap_tape *tape, ap_tensor *x, int64_t groups, ap_tensor *scale, ap_tensor *bias,
+                         const ap_norm_options *options);
+ap_tensor *ap_instance_norm(ap_tape *tape, ap_tensor *x, const ap_norm_options *options);
 
 /* Same elements, other shape (no copy of data; gradients flow through). */
 ap_tensor *ap_reshape(ap_tape *tape, ap_tensor *x, int rank, const int64_t *shape);
@@ -33,5 +80,9 @@ typedef struct ap_loss {
  * NULL; a row of weight 0 is padding and is not looked at. A root of the tape. */
 ap_loss ap_softmax_cross_entropy(ap_tape *tape, ap_tensor *logits, const int64_t *targets, const float *weights,
                                  float label_smoothing);
+/* The same with a distribution over the classes for each row, targets [n, classes] (mixup): (1 - s) targets + s /
+ * classes. They are not checked. */
+ap_loss ap_soft_cross_entropy(ap_tape *tape, ap_tensor *logits, const float *targets, const float *weights,
+                              float label_smoothing);
 
 #endif

@@ -33,10 +33,10 @@ struct ap_params {
     ap_param *param;
     int count, capacity;
     int64_t length, elements;
-    float *values;              /* [length]; NULL before ap_params_allocate */
-    packed_matrix (*packed)[2]; /* [count][transpose_b] */
-    digest_record *records;     /* [count], scratch of the digest */
-    uint64_t version;           /* of the values; 0 = never packed */
+    float *values;                            /* [length]; NULL before ap_params_allocate */
+    packed_matrix (*packed)[AP_PACKED_FORMS]; /* [count] */
+    digest_record *records;                   /* [count], scratch of the digest */
+    uint64_t version;                         /* of the values; 0 = never packed */
 };
 
 /* ---- initialisers */
@@ -100,7 +100,7 @@ void ap_params_destroy(ap_params *params) {
     if (!params) return;
     for (int i = 0; i < params->count; i++) {
         free((char *)params->param[i].name);
-        if (params->packed) free(params->packed[i][0].data), free(params->packed[i][1].data);
+        for (int form = 0; params->packed && form < AP_PACKED_FORMS; form++) free(params->packed[i][form].data);
     }
     free(params->packed);
     free(params->records);
@@ -159,7 +159,7 @@ ap_status ap_params_allocate(ap_params *params, ap_error *error) {
     size_t count = params->count ? (size_t)params->count : 1;
     size_t bytes = (params->length ? (size_t)params->length : ALIGNMENT) * sizeof(float);
     float *values = aligned_alloc(64, bytes);
-    packed_matrix(*packed)[2] = calloc(count, sizeof *packed);
+    packed_matrix(*packed)[AP_PACKED_FORMS] = calloc(count, sizeof *packed);
     digest_record *records = calloc(count, sizeof *records);
     if (!values || !packed || !records) {
         free(values), free(packed), free(records);
@@ -225,25 +225,42 @@ void ap_params_changed(ap_params *params) {
     params->version++;
 }
 
-const float *ap_params_packed(ap_params *params, int index, bool transpose_b) {
-    const ap_param *param = ap_params_get(params, index);
-    packed_matrix *packed = &params->packed[index][transpose_b];
+const float *ap_params_packed_as(ap_params *params, int index, ap_packed_form form, size_t floats,
+                                 ap_packer_function *pack, const void *context) {
+    packed_matrix *packed = &params->packed[index][form];
     ap_isa isa = ap_isa_current();
     if (packed->version == params->version && packed->isa == isa) return packed->data;
 
-    int64_t rows = param->rank ? param->shape[0] : 1, columns = param->size / rows;
-    int64_t k = transpose_b ? columns : rows, n = transpose_b ? rows : columns;
-    size_t need = ap_gemm_packed_size(k, n), bytes;
-    if (need > packed->capacity) {
-        if (!ap_size_mul(need, sizeof(float), &bytes) || !ap_size_add(bytes, 63, &bytes)) return NULL;
+    size_t bytes;
+    if (floats > packed->capacity) {
+        if (!ap_size_mul(floats, sizeof(float), &bytes) || !ap_size_add(bytes, 63, &bytes)) return NULL;
         float *data = aligned_alloc(64, bytes / 64 * 64);
         if (!data) return NULL;
         free(packed->data);
-        packed->data = data, packed->capacity = need;
+        packed->data = data, packed->capacity = floats;
     }
-    ap_gemm_pack_b(transpose_b, k, n, ap_params_value(params, index), columns, packed->data);
+    if (!pack(context, ap_params_value(params, index), packed->data)) return NULL;
     packed->version = params->version, packed->isa = isa;
     return packed->data;
+}
+
+typedef struct matrix_form {
+    bool transpose_b;
+    int64_t k, n, columns;
+} matrix_form;
+
+static bool pack_matrix(const void *context, const float *values, float *packed) {
+    const matrix_form *f = context;
+    ap_gemm_pack_b(f->transpose_b, f->k, f->n, values, f->columns, packed);
+    return true;
+}
+
+const float *ap_params_packed(ap_params *params, int index, bool transpose_b) {
+    const ap_param *param = ap_params_get(params, index);
+    int64_t rows = param->rank ? param->shape[0] : 1, columns = param->size / rows;
+    matrix_form form = {transpose_b, transpose_b ? columns : rows, transpose_b ? rows : columns, columns};
+    return ap_params_packed_as(params, index, transpose_b ? AP_PACKED_TRANSPOSED : AP_PACKED_MATRIX,
+                               ap_gemm_packed_size(form.k, form.n), pack_matrix, &form);
 }
 
 /* ---- digest */

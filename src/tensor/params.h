@@ -68,9 +68,21 @@ float *ap_params_value(ap_params *params, int index);
 
 /* Packed forms of weights are cached until the values change. */
 void ap_params_changed(ap_params *params);
+/* Tensor `index` in the form that `pack` makes of it (`floats` of them, context as given); made on first use after a
+ * change, in memory that is kept. NULL if it cannot be allocated or packed (callers then use the plain weights, which
+ * gives the same bits). A tensor has one maker for each form. */
+typedef enum ap_packed_form {
+    AP_PACKED_MATRIX,
+    AP_PACKED_TRANSPOSED,
+    AP_PACKED_CONV,
+    AP_PACKED_CONV_BACKWARD,
+    AP_PACKED_FORMS
+} ap_packed_form;
+typedef bool ap_packer_function(const void *context, const float *values, float *packed);
+const float *ap_params_packed_as(ap_params *params, int index, ap_packed_form form, size_t floats,
+                                 ap_packer_function *pack, const void *context);
 /* Tensor `index`, seen as a [rows, columns] matrix (rows = shape[0]), packed as operand B of ap_gemm (transposed or
- * not); made on first use after a change, in memory that is kept. NULL if it cannot be allocated (callers then pass the
- * plain matrix, which gives the same bits). */
+ * not). */
 const float *ap_params_packed(ap_params *params, int index, bool transpose_b);
 
 /* The "parameter digest" of the records: XXH3-128 over one record a tensor, in order, of 16 bytes XXH3-128 of the name,

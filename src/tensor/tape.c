@@ -1,6 +1,7 @@
 #include "tensor/tape.h"
 
 #include "base/checked.h"
+#include "tensor/kernels/reduce.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -18,6 +19,12 @@ typedef struct record {
     ap_tensor **inputs;
 } record;
 
+/* Memory of a gradient that nobody needs any more; lives in its own first bytes. */
+typedef struct spare {
+    struct spare *next;
+    int64_t floats;
+} spare;
+
 /* A parameter in this pass: its leaf, and how many recorded uses have not gone backward yet. */
 typedef struct leaf {
     ap_tensor *tensor; /* NULL: not used yet */
@@ -32,6 +39,7 @@ struct ap_tape {
     ap_error error;
     record *last;
     bool went_back;
+    spare *spares;
     leaf *leaves; /* [count of params] */
     uint64_t random_taken;
 };
@@ -64,6 +72,7 @@ void ap_tape_begin(ap_tape *tape, const ap_pass *pass) {
     tape->pass = *pass;
     tape->error.status = AP_OK;
     tape->last = NULL;
+    tape->spares = NULL;
     tape->went_back = false;
     tape->random_taken = 0;
     memset(tape->leaves, 0, (size_t)ap_params_count(tape->params) * sizeof *tape->leaves);
@@ -231,10 +240,48 @@ void ap_tape_record(ap_tape *tape, ap_backward *backward, ap_tensor *output, voi
     if (output) output->needs_grad = true;
 }
 
+/* Memory for a gradient of n floats: the smallest spare one that fits and is not twice too large, else new. */
+static float *take_gradient(ap_tape *tape, int64_t n) {
+    spare **best = NULL;
+    for (spare **s = &tape->spares; *s; s = &(*s)->next)
+        if ((*s)->floats >= n && (*s)->floats / 2 <= n && (!best || (*s)->floats < (*best)->floats)) best = s;
+    if (!best) return take_floats(tape, n);
+    float *memory = (float *)*best;
+    *best = (*best)->next;
+    return memory;
+}
+
+/* The gradient of `tensor` has been used for the last time. */
+static void give_gradient_back(ap_tape *tape, ap_tensor *tensor) {
+    if (!tensor->grad || tensor->param >= 0 || tensor->base || (size_t)tensor->size * sizeof(float) < sizeof(spare))
+        return;
+    spare *s = (spare *)tensor->grad;
+    *s = (spare){tape->spares, tensor->size};
+    tape->spares = s;
+    tensor->grad = NULL;
+}
+
+void ap_tape_hand_over(ap_tape *tape, ap_tensor *output, ap_tensor *x) {
+    ap_tensor *to = owner(x);
+    if (to->needs_grad && !to->has_grad && !to->grad && to->size == output->size) {
+        to->grad = output->grad;
+        to->has_grad = true;
+        output->grad = NULL;
+        return;
+    }
+    bool accumulate;
+    float *grad = ap_tape_grad(tape, x, &accumulate);
+    if (!grad) return;
+    if (accumulate)
+        ap_add_into((size_t)output->size, output->grad, grad);
+    else
+        memcpy(grad, output->grad, (size_t)output->size * sizeof *grad);
+}
+
 float *ap_tape_grad(ap_tape *tape, ap_tensor *x, bool *accumulate) {
     x = owner(x);
     if (!x->needs_grad) return NULL;
-    if (!x->grad) x->grad = take_floats(tape, x->size);
+    if (!x->grad) x->grad = take_gradient(tape, x->size);
     if (!x->grad) return NULL;
     *accumulate = x->has_grad;
     x->has_grad = true;
@@ -261,6 +308,7 @@ static void go_back(ap_tape *tape, const record *entry) {
         leaf *use = leaf_of(tape, entry->inputs[i]);
         if (use && --use->pending == 0) complete(tape, (int)(use - tape->leaves));
     }
+    if (entry->output) give_gradient_back(tape, entry->output);
     if (reached && tape->pass.progress) tape->pass.progress(tape->pass.user);
 }
 

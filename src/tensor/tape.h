@@ -15,7 +15,9 @@
 
 typedef struct ap_tensor {
     float *data; /* [shape], row-major contiguous */
-    float *grad; /* same shape; NULL until the first ap_tape_grad; parameters: into the pass's gradient array */
+    float *grad; /* same shape; NULL until the first ap_tape_grad, and again when it is no longer needed: once the
+                    operation that made the tensor has gone backward. It is that operation's to overwrite while it does.
+                    Parameters: into the pass's gradient array */
     int rank;
     int64_t shape[AP_MAX_RANK];
     int64_t size;
@@ -94,6 +96,10 @@ void ap_tape_record(ap_tape *tape, ap_backward *backward, ap_tensor *output, voi
  * x->grad (allocated on first use), *accumulate = false for the first contribution of this pass (overwrite) and true
  * for later ones (add). */
 float *ap_tape_grad(ap_tape *tape, ap_tensor *x, bool *accumulate);
+
+/* For backward functions whose output's gradient, as it is now, is x's (a sum, a shortcut): adds it, or, where x has
+ * none yet, hands over the memory without a copy. output->grad may be gone afterwards: the last thing to do with it. */
+void ap_tape_hand_over(ap_tape *tape, ap_tensor *output, ap_tensor *x);
 
 /* First unused element of this pass's dropout stream; advances by n. */
 uint64_t ap_tape_take_random(ap_tape *tape, uint64_t n);

@@ -69,18 +69,30 @@ static const ap_option scale_options[] = {
 };
 
 typedef struct target {
-    char *data;
+    char *data, *variant;
     double validation, test;
+    int64_t batch_size;
 } target;
 static const ap_option target_options[] = {
     {"data", AP_OPTION_STRING, offsetof(target, data), .help = "data set these targets belong to"},
+    {"variant", AP_OPTION_STRING, offsetof(target, variant), .fallback = "",
+     .help = "held-out variant these targets belong to; empty = the base"},
     {"validation", AP_OPTION_FLOAT, offsetof(target, validation), .help = "validation target"},
     {"test", AP_OPTION_FLOAT, offsetof(target, test), .fallback = "-1e300", .help = "test target"},
+    {"batch_size", AP_OPTION_INT, offsetof(target, batch_size), .max = 1e9, .fallback = "0",
+     .help = "the published baseline's global training batch, where it is not the scale's; 0 = the scale's"},
+};
+typedef struct variant_head {
+    char *name;
+} variant_head;
+static const ap_option variant_options[] = {
+    {"name", AP_OPTION_STRING, offsetof(variant_head, name), .help = "name of the held-out variant"},
 };
 #define COUNT(table) (sizeof(table) / sizeof *(table))
 
-static const char *const head_groups[] = {"scales", NULL};
+static const char *const head_groups[] = {"scales", "variants", NULL};
 static const char *const scale_groups[] = {"model", "targets", NULL};
+static const char *const variant_groups[] = {"model", NULL};
 
 static ap_status parse(const ap_workload *workload, ap_config **config, ap_error *error) {
     char name[128];
@@ -104,17 +116,22 @@ static const ap_section *find_scale(const ap_workload *workload, const ap_config
     return NULL;
 }
 
+/* The line for this data set and variant; a variant without one of its own has the base's. found->data and
+ * found->variant are freed. */
 static ap_status find_target(const ap_problem *problem, const ap_section *scale, const char *dataset, target *found,
                              ap_error *error) {
     char list[256] = "";
-    for (int i = 0; i < ap_section_count(scale, "targets"); i++) {
-        AP_TRY(ap_section_read(ap_section_element(scale, "targets", i), target_options, COUNT(target_options), NULL,
-                               found, error));
-        bool same = !strcmp(found->data, dataset);
-        snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", *list ? ", " : "", found->data);
-        free(found->data);
-        if (same) return AP_OK;
+    bool any = false, exact = false;
+    for (int i = 0; i < ap_section_count(scale, "targets") && !exact; i++) {
+        target t;
+        AP_TRY(ap_section_read(ap_section_element(scale, "targets", i), target_options, COUNT(target_options), NULL, &t,
+                               error));
+        if (!*t.variant) snprintf(list + strlen(list), sizeof list - strlen(list), "%s%s", *list ? ", " : "", t.data);
+        exact = !strcmp(t.data, dataset) && !strcmp(t.variant, problem->variant);
+        if (exact || (!strcmp(t.data, dataset) && !*t.variant)) *found = t, any = true;
+        ap_options_free(target_options, COUNT(target_options), &t);
     }
+    if (any) return AP_OK;
     return ap_fail(error, AP_CONFIG,
                    "workload %s, scale %s has no target for data set \"%s\" (targets are known for: %s); give the data "
                    "set its known name with `algoperf prepare --name`, or choose another scale",
@@ -131,6 +148,49 @@ static ap_status check_variant(const ap_workload *workload, const char *variant,
         }
     return ap_fail(error, AP_CONFIG, "workload %s has no variant \"%s\" (see `algoperf list`)", workload->name,
                    variant);
+}
+
+/* The variant's `model` group over what the model's options are. */
+static ap_status apply_variant(const ap_workload *workload, const ap_section *root, const char *name, void *model,
+                               ap_error *error) {
+    for (int i = 0; *name && i < ap_section_count(root, "variants"); i++) {
+        const ap_section *section = ap_section_element(root, "variants", i);
+        variant_head v;
+        AP_TRY(ap_section_read(section, variant_options, COUNT(variant_options), variant_groups, &v, error));
+        const bool same = !strcmp(v.name, name);
+        ap_options_free(variant_options, COUNT(variant_options), &v);
+        if (same)
+            return ap_section_overlay(ap_section_group(section, "model"), workload->options, workload->option_count,
+                                      model, error);
+    }
+    if (!*name) return AP_OK;
+    return ap_fail(error, AP_BUG, "workloads/%s/workload.cfg does not say what variant \"%s\" changes", workload->name,
+                   name);
+}
+
+ap_status ap_workload_model(const ap_workload *workload, const char *variant, void *model, ap_error *error) {
+    const char *known;
+    AP_TRY(check_variant(workload, variant, &known, error));
+    AP_TRY(ap_options_defaults(workload->options, workload->option_count, model, error));
+    ap_config *config = NULL;
+    ap_status status = parse(workload, &config, error);
+    if (!status) status = apply_variant(workload, ap_config_root(config), known, model, error);
+    ap_config_destroy(config);
+    return status;
+}
+
+ap_status ap_workload_find_label(const char *label, const ap_workload **workload, const char **variant,
+                                 ap_error *error) {
+    for (const ap_workload *const *w = ap_workload_table(); *w; w++) {
+        const size_t n = strlen((*w)->name);
+        for (const char *const *v = (*w)->variants; v && *v && !strncmp(label, (*w)->name, n) && label[n] == '_'; v++)
+            if (!strcmp(label + n + 1, *v)) {
+                *workload = *w, *variant = *v;
+                return AP_OK;
+            }
+    }
+    *variant = "";
+    return ap_workload_find(label, workload, error);
 }
 
 /* Everything after the file is parsed; ap_problem_open cleans up. */
@@ -151,12 +211,14 @@ static ap_status fill(ap_problem *problem, const ap_config *config, const char *
     problem->validation_target = t.validation;
     problem->has_test = problem->scale.test_examples > 0;
     problem->test_target = problem->has_test && t.test > -1e300 ? t.test : NAN;
+    if (t.batch_size) problem->scale.batch_size = t.batch_size;
     problem->model = calloc(1, w->model_size ? w->model_size : 1);
     if (!problem->model) return ap_fail(error, AP_ENVIRONMENT, "out of memory for the options of workload %s", w->name);
     AP_TRY(ap_options_defaults(w->options, w->option_count, problem->model, error));
-    const ap_section *groups[] = {ap_section_group(section, "model"), options};
-    for (int g = 0; g < 2; g++)
-        if (groups[g]) AP_TRY(ap_section_overlay(groups[g], w->options, w->option_count, problem->model, error));
+    const ap_section *group = ap_section_group(section, "model");
+    if (group) AP_TRY(ap_section_overlay(group, w->options, w->option_count, problem->model, error));
+    AP_TRY(apply_variant(w, ap_config_root(config), problem->variant, problem->model, error));
+    if (options) AP_TRY(ap_section_overlay(options, w->options, w->option_count, problem->model, error));
     return AP_OK;
 }
 
@@ -201,8 +263,11 @@ ap_status ap_workload_each_target(const ap_workload *workload, ap_target_visitor
             target t = {0};
             status = ap_section_read(ap_section_element(section, "targets", j), target_options, COUNT(target_options),
                                      NULL, &t, error);
-            if (!status) visit(user, &scale, t.data, t.validation, t.test > -1e300 ? t.test : NAN);
-            free(t.data);
+            if (!status) {
+                if (t.batch_size) scale.batch_size = t.batch_size;
+                visit(user, &scale, t.data, t.variant, t.validation, t.test > -1e300 ? t.test : NAN);
+            }
+            ap_options_free(target_options, COUNT(target_options), &t);
         }
         ap_options_free(scale_options, COUNT(scale_options), &scale);
     }

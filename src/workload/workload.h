@@ -24,7 +24,8 @@ typedef struct ap_prepare_options {
 typedef struct ap_workload {
     const char *name, *summary, *source; /* source: paper or benchmark section */
     const char *const *config_text; /* &embedded workload.cfg; indirect so that the table is a constant initialiser */
-    const char *const *variants;    /* NULL-terminated names of held-out variants; NULL: none */
+    /* NULL-terminated names of held-out variants; NULL: none. What each changes: `variants` of workload.cfg. */
+    const char *const *variants;
 
     /* Model dimensions and other options: `model` groups of workload.cfg, job files (`options`) and fixtures' `config`
      * JSON go through this table. */
@@ -86,6 +87,12 @@ typedef struct ap_problem {
 const ap_workload *const *ap_workload_table(void); /* NULL-terminated */
 /* AP_CONFIG with the list and the closest name if unknown. */
 ap_status ap_workload_find(const char *name, const ap_workload **workload, ap_error *error);
+/* The same for WORKLOAD or WORKLOAD_VARIANT; *variant is "" for the base. */
+ap_status ap_workload_find_label(const char *label, const ap_workload **workload, const char **variant,
+                                 ap_error *error);
+/* The defaults of the model's options with what the variant changes, into model_size bytes that hold nothing yet. Ends
+ * with ap_options_free (also after a failure). */
+ap_status ap_workload_model(const ap_workload *workload, const char *variant, void *model, ap_error *error);
 
 /* Reads workload.cfg, picks the scale, applies `options` (section of the job file; NULL: none), and the targets for
  * data set `dataset` (a name; must be listed in the scale's targets). */
@@ -94,8 +101,8 @@ ap_status ap_problem_open(const ap_workload *workload, const char *scale, const 
 void ap_problem_close(ap_problem *problem); /* NULL is fine */
 /* Calls `visit` for every scale and every data set that it has targets for, in the order of workload.cfg. For `algoperf
  * list`. */
-typedef void ap_target_visitor(void *user, const ap_scale *scale, const char *dataset, double validation_target,
-                               double test_target);
+typedef void ap_target_visitor(void *user, const ap_scale *scale, const char *dataset, const char *variant,
+                               double validation_target, double test_target);
 ap_status ap_workload_each_target(const ap_workload *workload, ap_target_visitor *visit, void *user, ap_error *error);
 
 #endif

@@ -79,33 +79,33 @@ static void test_hits(void) {
                                         {NAN, NAN}, {[3] = 9}};
     static const int64_t targets[6] = {1, 1, 2, 9, 0, 3};
     static const float weights[6] = {1, 1, 1, 0.5f, 1, 0};
-    double sums[AP_MNIST_SUMS] = {10, 0, 0};
+    double sums[AP_CLASSIFICATION_SUMS] = {10, 0, 0};
     CHECK_INT(evaluate(6, logits[0], targets, weights, sums, NULL), AP_OK);
-    CHECK_NEAR(sums[AP_MNIST_HITS], 10 + 1 + 1 + 0.5, 0);
-    CHECK_NEAR(sums[AP_MNIST_N_VALID], 4.5, 0);
-    double plain[AP_MNIST_SUMS] = {0};
+    CHECK_NEAR(sums[AP_CLASSIFICATION_HITS], 10 + 1 + 1 + 0.5, 0);
+    CHECK_NEAR(sums[AP_CLASSIFICATION_VALID], 4.5, 0);
+    double plain[AP_CLASSIFICATION_SUMS] = {0};
     CHECK_INT(evaluate(4, logits[0], targets, NULL, plain, NULL), AP_OK);
-    CHECK_NEAR(plain[AP_MNIST_HITS], 3, 0);
-    CHECK_NEAR(plain[AP_MNIST_N_VALID], 4, 0);
+    CHECK_NEAR(plain[AP_CLASSIFICATION_HITS], 3, 0);
+    CHECK_NEAR(plain[AP_CLASSIFICATION_VALID], 4, 0);
 }
 
 /* The metrics use the examples of the split and the loss without smoothing: log 10 for equal logits. */
 static void test_metrics(void) {
     static const float logits[2][10];
-    double sums[AP_MNIST_SUMS] = {0}, metrics[2];
+    double sums[AP_CLASSIFICATION_SUMS] = {0}, metrics[2];
     CHECK_INT(evaluate(2, logits[0], (int64_t[]){0, 3}, NULL, sums, NULL), AP_OK);
-    ap_mnist_metrics(sums, 2, metrics);
+    ap_classification_metrics(sums, 2, metrics);
     CHECK_NEAR(metrics[0], 0.5, 0);
     CHECK_NEAR(metrics[1], log(10), 1e-6);
 }
 
 static void test_wrong_labels(void) {
     static const float logits[2][10];
-    double sums[AP_MNIST_SUMS] = {0};
+    double sums[AP_CLASSIFICATION_SUMS] = {0};
     ap_error error;
     CHECK_INT(evaluate(2, logits[0], (int64_t[]){0, 10}, NULL, sums, &error), AP_DATA);
     CHECK_TEXT(error.text, "label 10");
-    CHECK_NEAR(sums[AP_MNIST_HITS], 0, 0);
+    CHECK_NEAR(sums[AP_CLASSIFICATION_HITS], 0, 0);
 }
 
 /* A pass over this batch fails with AP_DATA and this text. */

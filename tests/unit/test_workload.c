@@ -125,9 +125,10 @@ static void test_wrong_configurations_are_told_with_their_line(void) {
 
 /* ---- every workload of the table */
 
-static void count_target(void *user, const ap_scale *scale, const char *dataset, double validation, double test) {
+static void count_target(void *user, const ap_scale *scale, const char *dataset, const char *variant, double validation,
+                         double test) {
     (void)test;
-    CHECK(*scale->name && *dataset && isfinite(validation));
+    CHECK(*scale->name && *dataset && variant && isfinite(validation));
     ++*(int *)user;
 }
 static void test_every_workload_opens_at_each_of_its_targets(void) {
@@ -140,9 +141,42 @@ static void test_every_workload_opens_at_each_of_its_targets(void) {
         CHECK((*w)->target_metric >= 0 && (*w)->target_metric < (*w)->metric_count);
         CHECK((*w)->sum_count > 0 && (*w)->sum_count <= AP_MAX_SUMS);
         CHECK((*w)->fields > 0 && (*w)->fields <= AP_MAX_FIELDS);
+        for (const char *const *v = (*w)->variants; v && *v; v++) { /* workload.cfg says what it changes */
+            void *model = calloc(1, (*w)->model_size);
+            CHECK_INT(ap_workload_model(*w, *v, model, &error), AP_OK);
+            ap_options_free((*w)->options, (*w)->option_count, model);
+            free(model);
+        }
     }
 }
 
-AP_TEST_MAIN(test_unknown_workload_names_the_closest_and_all, test_target_rules, test_unknown_parts_are_refused,
-             test_a_problem_has_the_facts_of_its_scale, test_no_test_split_means_no_test_target,
-             test_wrong_configurations_are_told_with_their_line, test_every_workload_opens_at_each_of_its_targets)
+/* A variant by its label, what it changes in the model, and its own targets and batch. */
+static void test_variants(void) {
+    const ap_workload *w = NULL, *base = NULL;
+    const char *variant = NULL;
+    ap_error error = {0};
+    CHECK_INT(ap_workload_find_label("imagenet_resnet", &base, &variant, &error), AP_OK);
+    CHECK(variant && !strcmp(variant, ""));
+    CHECK_INT(ap_workload_find_label("imagenet_resnet_silu", &w, &variant, &error), AP_OK);
+    CHECK(w == base && !strcmp(variant, "silu"));
+    CHECK_INT(ap_workload_find_label("imagenet_resnet_odd", &w, &variant, &error), AP_CONFIG);
+    for (int i = 0; i < 2; i++) {
+        ap_problem *p = NULL;
+        CHECK_INT(ap_problem_open(base, "full", i ? "silu" : "", "imagenet", NULL, &p, &error), AP_OK);
+        if (!p) continue;
+        CHECK_NEAR(p->validation_target, i ? 0.75445 : 0.77431, 0);
+        CHECK_INT(p->scale.batch_size, i ? 512 : 1024);
+        for (size_t o = 0; o < base->option_count; o++) {
+            char text[64];
+            if (strcmp(base->options[o].name, "activation") != 0) continue;
+            ap_option_text(&base->options[o], p->model, text, sizeof text);
+            CHECK_TEXT(text, i ? "silu" : "relu");
+        }
+        ap_problem_close(p);
+    }
+}
+
+AP_TEST_MAIN(test_variants, test_unknown_workload_names_the_closest_and_all, test_target_rules,
+             test_unknown_parts_are_refused, test_a_problem_has_the_facts_of_its_scale,
+             test_no_test_split_means_no_test_target, test_wrong_configurations_are_told_with_their_line,
+             test_every_workload_opens_at_each_of_its_targets)

@@ -1,4 +1,5 @@
 ap_unit_test(workload ap_workloads)
+ap_unit_test(published_shapes ap_workloads)
 # The workloads' own parts.
 foreach(part mnist_model mnist_data)
   ap_unit_test(${part} ap_workloads)

@@ -4,6 +4,7 @@
 #define AP_WORKLOADS_MNIST_MNIST_H
 
 #include "workload/workload.h"
+#include "workloads/vision/classification.h"
 
 /* Filled through ap_mnist_options. */
 typedef struct ap_mnist_model {
@@ -21,11 +22,7 @@ ap_status ap_mnist_define(const void *model, ap_params *params, ap_params *state
 ap_tensor *ap_mnist_forward(const void *model, ap_tape *tape, const ap_batch *batch);
 ap_loss ap_mnist_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
                       const ap_loss_options *options);
-/* sums: weighted argmax hits, summed loss (without smoothing), sum of weights. */
-enum { AP_MNIST_HITS, AP_MNIST_SUMMED_LOSS, AP_MNIST_N_VALID, AP_MNIST_SUMS };
 void ap_mnist_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums);
-/* metrics: accuracy = hits / examples of the split, loss = summed loss / sum of weights. */
-void ap_mnist_metrics(const double *sums, int64_t examples, double *metrics);
 
 /* ---- data.c */
 ap_collate ap_mnist_collate;

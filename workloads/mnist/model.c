@@ -1,7 +1,6 @@
 /* The mnist model: flatten, linear 784 -> 128, sigmoid, linear 128 -> 10; softmax cross-entropy; accuracy. */
 #include "workloads/mnist/mnist.h"
 
-#include <math.h>
 #include <string.h>
 
 const ap_option ap_mnist_options[ap_mnist_option_count] = {
@@ -69,49 +68,13 @@ ap_tensor *ap_mnist_forward(const void *model, ap_tape *tape, const ap_batch *ba
     return ap_linear(tape, h, ap_tape_param(tape, 2), ap_tape_param(tape, 3));
 }
 
-/* The labels, one a row of the logits, or NULL with the tape's error set. `weights` may be absent, not misshapen. */
-static const int64_t *batch_targets(ap_tape *tape, const ap_tensor *logits, const ap_batch *batch) {
-    const ap_array *targets = ap_batch_find(batch, "targets"), *weights = ap_batch_find(batch, "weights");
-    if (!logits) return NULL;
-    int64_t rows = logits->shape[0];
-    if (!targets || targets->type != AP_I64 || targets->size != rows)
-        return ap_tape_fail_as(tape, AP_DATA, "mnist: the batch needs `targets`, int64 [%lld]", (long long)rows);
-    if (weights && (weights->type != AP_F32 || weights->size != rows))
-        return ap_tape_fail_as(tape, AP_DATA, "mnist: `weights` of the batch must be float32 [%lld]", (long long)rows);
-    return targets->data;
-}
-
 ap_loss ap_mnist_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
                       const ap_loss_options *options) {
     (void)model;
-    const int64_t *targets = batch_targets(tape, logits, batch);
-    if (!targets) return (ap_loss){0};
-    return ap_softmax_cross_entropy(tape, logits, targets, ap_batch_f32(batch, "weights"), options->label_smoothing);
-}
-
-/* Whether `target` is the first largest of the row, as argmax counts it; a NaN is never a hit. */
-static bool is_hit(const float *row, int64_t classes, int64_t target) {
-    for (int64_t j = 0; j < classes; j++)
-        if (j != target && !(j < target ? row[target] > row[j] : row[target] >= row[j])) return false;
-    return !isnan(row[target]);
+    return ap_classification_loss("mnist", tape, logits, batch, options->label_smoothing);
 }
 
 void ap_mnist_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums) {
-    /* The loss comes first: it checks the labels' range. */
-    ap_loss loss = ap_mnist_loss(model, tape, logits, batch, &(ap_loss_options){.label_smoothing = 0});
-    if (!loss.per_example) return;
-    const int64_t *targets = ap_batch_i64(batch, "targets");
-    const float *weights = ap_batch_f32(batch, "weights");
-    int64_t rows = logits->shape[0], classes = logits->shape[1];
-    for (int64_t i = 0; i < rows; i++) {
-        float weight = weights ? weights[i] : 1;
-        if (weight != 0 && is_hit(logits->data + i * classes, classes, targets[i])) sums[AP_MNIST_HITS] += weight;
-    }
-    sums[AP_MNIST_SUMMED_LOSS] += loss.summed;
-    sums[AP_MNIST_N_VALID] += loss.n_valid;
-}
-
-void ap_mnist_metrics(const double *sums, int64_t examples, double *metrics) {
-    metrics[0] = sums[AP_MNIST_HITS] / (double)examples;
-    metrics[1] = sums[AP_MNIST_SUMMED_LOSS] / sums[AP_MNIST_N_VALID];
+    (void)model;
+    ap_classification_evaluate("mnist", tape, logits, batch, sums);
 }

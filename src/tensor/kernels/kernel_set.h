@@ -1,9 +1,11 @@
 /* Inside kernels/ (and its benchmark): what every instruction set provides. One translation unit each
  * (kernels_portable.c, kernels_avx2.c, kernels_avx512.c), made from the same bodies (gemm_tile.inc, vecmath.inc,
- * reduce.inc) over that set's vector layer (simd_*.h). Only those three files are compiled with the set's flags. */
+ * reduce.inc, activation.inc, norm.inc) over that set's vector layer (simd_*.h). Only those three files are compiled
+ * with the set's flags. */
 #ifndef AP_KERNELS_KERNEL_SET_H
 #define AP_KERNELS_KERNEL_SET_H
 
+#include "tensor/kernels/activation.h"
 #include "tensor/kernels/isa.h"
 #include <stddef.h>
 #include <stdint.h>
@@ -59,6 +61,18 @@ typedef struct ap_kernel_set {
     void (*add_rows)(int64_t rows, int columns, const float *x, int64_t ld, float *sums);
     void (*add_into)(size_t n, const float *x, float *y);
     void (*scale_by)(size_t n, float a, float *y);
+    /* activation.h */
+    void (*activate)(ap_activation kind, float slope, size_t n, const float *x, float *y);
+    void (*activate_back)(ap_activation kind, float slope, size_t n, const float *known, const float *dy,
+                          bool accumulate, float *dx);
+    /* norm.inc: rows of channels at distance ld */
+    void (*add_moments)(int64_t rows, int64_t columns, const float *x, int64_t ld, double *sum, double *square);
+    void (*add_gradient_moments)(int64_t rows, int64_t columns, const float *x, const float *g, int64_t ld,
+                                 const float *mean, double *sum, double *product);
+    void (*scale_rows)(int64_t rows, int64_t columns, const float *x, int64_t ld, const float *mean, const float *scale,
+                       const float *bias, const float *r, float *y);
+    void (*gradient_rows)(int64_t rows, int64_t columns, const float *x, const float *g, int64_t ld, const float *mean,
+                          const float *a, const float *b, const float *c, bool accumulate, float *dx);
     /* For the benchmark: nothing but independent fma chains. Returns the flops done. */
     double (*burn)(int64_t rounds, float *sink);
 } ap_kernel_set;

@@ -7,5 +7,7 @@
 #include "tensor/kernels/gemm_tile.inc"
 #include "tensor/kernels/reduce.inc"
 #include "tensor/kernels/vecmath.inc"
+#include "tensor/kernels/activation.inc"
+#include "tensor/kernels/norm.inc"
 
 #include "tensor/kernels/kernel_set.inc"

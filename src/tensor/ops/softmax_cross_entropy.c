@@ -6,7 +6,13 @@
  *
  * Sums over classes and over examples: 16 lanes in double (reduce.h); log and the row's arithmetic in double, rounded
  * to float once: a loss near 0 keeps its digits. A row of weight 0 is padding: its loss and gradient are exactly 0 and
- * its label is not looked at. Source: AlgoPerf reference code, `loss_fn` of mnist and imagenet. */
+ * its label is not looked at.
+ *
+ * With a distribution t over the classes for each row (mixup) in place of a class, q_j = (1 - s) t_j + s / classes:
+ *
+ *     loss = w sum_j q_j (lse - z_j),   d loss / d z_j = w (exp(z_j - lse) sum q - q_j)
+ *
+ * Source: AlgoPerf reference code, `loss_fn` of mnist and imagenet. */
 #include "base/fmath.h"
 #include "tensor/kernels/reduce.h"
 #include "tensor/kernels/vecmath.h"
@@ -59,40 +65,92 @@ static bool arguments_fit(ap_tape *tape, const ap_tensor *logits, float smoothin
     return true;
 }
 
+/* Room for a loss over n rows of logits, and what backward needs. */
+typedef struct rows {
+    size_t classes, n;
+    float *losses, *shifted, *gradient; /* [n], [classes], [n, classes] */
+} rows;
+
+static bool begin(ap_tape *tape, const ap_tensor *logits, rows *r) {
+    r->classes = (size_t)logits->shape[logits->rank - 1], r->n = (size_t)logits->size / r->classes;
+    r->losses = ap_tape_take(tape, r->n * sizeof(float));
+    r->shifted = ap_tape_take(tape, r->classes * sizeof(float));
+    r->gradient = ap_tape_take(tape, r->n * r->classes * sizeof(float));
+    return r->losses && r->shifted && r->gradient;
+}
+
+/* Row i without its maximum, in r->shifted; false for a row of weight 0, whose loss and gradient are 0. */
+static bool shift_row(const rows *r, const ap_tensor *logits, size_t i, float weight) {
+    const float *z = logits->data + i * r->classes;
+    if (weight == 0) {
+        r->losses[i] = 0;
+        memset(r->gradient + i * r->classes, 0, r->classes * sizeof(float));
+        return false;
+    }
+    const float top = ap_max(r->classes, z);
+    for (size_t j = 0; j < r->classes; j++) r->shifted[j] = z[j] - top;
+    return true;
+}
+
+static ap_loss finish(ap_tape *tape, ap_tensor *logits, const rows *r, const float *weights) {
+    cross_entropy *op = ap_tape_take(tape, sizeof *op);
+    if (!op) return (ap_loss){0};
+    *op = (cross_entropy){.logits = logits, .gradient = r->gradient};
+    ap_tape_record(tape, cross_entropy_backward, NULL, op, 1, &logits);
+    return (ap_loss){.summed = ap_sum_f64(r->n, r->losses),
+                     .n_valid = weights ? ap_sum_f64(r->n, weights) : (double)r->n,
+                     .per_example = r->losses,
+                     .n = (int64_t)r->n};
+}
+
 ap_loss ap_softmax_cross_entropy(ap_tape *tape, ap_tensor *logits, const int64_t *targets, const float *weights,
                                  float label_smoothing) {
-    if (!arguments_fit(tape, logits, label_smoothing)) return (ap_loss){0};
-    size_t classes = (size_t)logits->shape[logits->rank - 1], n = (size_t)logits->size / classes;
-    cross_entropy *op = ap_tape_take(tape, sizeof *op);
-    float *losses = ap_tape_take(tape, n * sizeof *losses);
-    float *shifted = ap_tape_take(tape, classes * sizeof *shifted);
-    float *gradient = ap_tape_take(tape, n * classes * sizeof *gradient);
-    if (!op || !losses || !shifted || !gradient) return (ap_loss){0};
-
-    for (size_t i = 0; i < n; i++) {
-        const float *z = logits->data + i * classes;
-        float *row = gradient + i * classes, weight = weights ? weights[i] : 1;
-        if (weight == 0) {
-            losses[i] = 0;
-            memset(row, 0, classes * sizeof *row);
-            continue;
-        }
-        if (targets[i] < 0 || targets[i] >= (int64_t)classes) {
+    rows r;
+    if (!arguments_fit(tape, logits, label_smoothing) || !begin(tape, logits, &r)) return (ap_loss){0};
+    for (size_t i = 0; i < r.n; i++) {
+        float *row = r.gradient + i * r.classes, weight = weights ? weights[i] : 1;
+        if (!shift_row(&r, logits, i, weight)) continue;
+        if (targets[i] < 0 || targets[i] >= (int64_t)r.classes) {
             ap_tape_fail_as(tape, AP_DATA,
                             "softmax cross-entropy: example %zu of the shard has label %lld (must be in "
                             "0 .. %zu); check the data set",
-                            i, (long long)targets[i], classes - 1);
+                            i, (long long)targets[i], r.classes - 1);
             return (ap_loss){0};
         }
-        float top = ap_max(classes, z);
-        for (size_t j = 0; j < classes; j++) shifted[j] = z[j] - top;
-        losses[i] = (float)((double)weight * row_loss(classes, shifted, row, targets[i], (double)label_smoothing));
-        row_gradient(classes, row, targets[i], weight, label_smoothing);
+        r.losses[i] =
+            (float)((double)weight * row_loss(r.classes, r.shifted, row, targets[i], (double)label_smoothing));
+        row_gradient(r.classes, row, targets[i], weight, label_smoothing);
     }
-    *op = (cross_entropy){.logits = logits, .gradient = gradient};
-    ap_tape_record(tape, cross_entropy_backward, NULL, op, 1, &logits);
-    return (ap_loss){.summed = ap_sum_f64(n, losses),
-                     .n_valid = weights ? ap_sum_f64(n, weights) : (double)n,
-                     .per_example = losses,
-                     .n = (int64_t)n};
+    return finish(tape, logits, &r, weights);
+}
+
+/* ---- with distributions */
+
+/* Loss of one row (weight 1); exps becomes the gradient's row. q is summed in double. */
+static double soft_row(const rows *r, const float *target, float smoothing, float weight, float *exps) {
+    ap_vexp(r->classes, r->shifted, exps);
+    const double sum = ap_sum_f64(r->classes, exps), log_sum = ap_f64_log(sum);
+    const float off = smoothing / (float)r->classes;
+    double loss = 0, mass = 0;
+    for (size_t j = 0; j < r->classes; j++) {
+        const double q = (double)((1 - smoothing) * target[j] + off);
+        mass += q;
+        if (q != 0) loss += q * (log_sum - (double)r->shifted[j]); /* a class at -inf without mass does not count */
+    }
+    const float scale = (float)(mass / sum);
+    for (size_t j = 0; j < r->classes; j++) exps[j] = weight * (exps[j] * scale - ((1 - smoothing) * target[j] + off));
+    return loss;
+}
+
+ap_loss ap_soft_cross_entropy(ap_tape *tape, ap_tensor *logits, const float *targets, const float *weights,
+                              float label_smoothing) {
+    rows r;
+    if (!arguments_fit(tape, logits, label_smoothing) || !begin(tape, logits, &r)) return (ap_loss){0};
+    for (size_t i = 0; i < r.n; i++) {
+        const float weight = weights ? weights[i] : 1;
+        if (!shift_row(&r, logits, i, weight)) continue;
+        r.losses[i] = (float)((double)weight * soft_row(&r, targets + i * r.classes, label_smoothing, weight,
+                                                        r.gradient + i * r.classes));
+    }
+    return finish(tape, logits, &r, weights);
 }

@@ -1,0 +1,29 @@
+/* cifar: what this folder's files share. model.c: ResNet-18; data.c: images; workload.c: the table that the program
+ * sees. Source: AlgoPerf reference code, workloads/cifar. */
+#ifndef AP_WORKLOADS_CIFAR_CIFAR_H
+#define AP_WORKLOADS_CIFAR_CIFAR_H
+
+#include "workload/workload.h"
+
+/* Filled through ap_cifar_options. */
+typedef struct ap_cifar_model {
+    int64_t base_width, classes;
+    char *layers;
+    double bn_momentum, bn_eps;
+} ap_cifar_model;
+enum { ap_cifar_option_count = 5 };
+extern const ap_option ap_cifar_options[ap_cifar_option_count];
+
+/* ---- model.c; for the contracts see ap_workload. Batch arrays: inputs float32 [n, 3, 32, 32], targets int64 [n],
+ * weights float32 [n] if there are any. */
+ap_status ap_cifar_define(const void *model, ap_params *params, ap_params *state, ap_error *error);
+ap_tensor *ap_cifar_forward(const void *model, ap_tape *tape, const ap_batch *batch);
+ap_loss ap_cifar_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
+                      const ap_loss_options *options);
+void ap_cifar_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums);
+
+/* ---- data.c */
+ap_collate ap_cifar_collate;
+extern const ap_generator ap_cifar_generator;
+
+#endif

@@ -1,0 +1,71 @@
+/* The cifar model: ResNet-18 with a 3x3 stem. */
+#include "workloads/cifar/cifar.h"
+#include "workloads/vision/classification.h"
+#include "workloads/vision/resnet.h"
+
+const ap_option ap_cifar_options[ap_cifar_option_count] = {
+    {.name = "base_width",
+     .type = AP_OPTION_INT,
+     .offset = offsetof(ap_cifar_model, base_width),
+     .min = 1,
+     .max = 4096,
+     .fallback = "64",
+     .help = "channels of the first stage"},
+    {.name = "layers",
+     .type = AP_OPTION_STRING,
+     .offset = offsetof(ap_cifar_model, layers),
+     .fallback = "2,2,2,2",
+     .help = "blocks of the four stages"},
+    {.name = "classes",
+     .type = AP_OPTION_INT,
+     .offset = offsetof(ap_cifar_model, classes),
+     .min = 2,
+     .max = 256,
+     .fallback = "10",
+     .help = "number of classes"},
+    {.name = "bn_momentum",
+     .type = AP_OPTION_FLOAT,
+     .offset = offsetof(ap_cifar_model, bn_momentum),
+     .min = 0,
+     .max = 1,
+     .fallback = "0.1",
+     .help = "weight of the new batch statistics in the running ones"},
+    {.name = "bn_eps",
+     .type = AP_OPTION_FLOAT,
+     .offset = offsetof(ap_cifar_model, bn_eps),
+     .min = 1e-12,
+     .max = 1,
+     .fallback = "1e-5",
+     .help = "added to the variance by batch norm"},
+};
+
+static ap_resnet resnet_of(const ap_cifar_model *m) {
+    return (ap_resnet){.base_width = m->base_width,
+                       .classes = m->classes,
+                       .layers = m->layers,
+                       .activation = "relu",
+                       .bn_init_scale = 0,
+                       .bn_momentum = m->bn_momentum,
+                       .bn_eps = m->bn_eps};
+}
+
+ap_status ap_cifar_define(const void *model, ap_params *params, ap_params *state, ap_error *error) {
+    const ap_resnet resnet = resnet_of(model);
+    return ap_resnet_define(&resnet, params, state, error);
+}
+
+ap_tensor *ap_cifar_forward(const void *model, ap_tape *tape, const ap_batch *batch) {
+    const ap_resnet resnet = resnet_of(model);
+    return ap_resnet_forward(&resnet, "cifar", tape, batch);
+}
+
+ap_loss ap_cifar_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
+                      const ap_loss_options *options) {
+    (void)model;
+    return ap_classification_loss("cifar", tape, logits, batch, options->label_smoothing);
+}
+
+void ap_cifar_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums) {
+    (void)model;
+    ap_classification_evaluate("cifar", tape, logits, batch, sums);
+}

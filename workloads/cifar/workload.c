@@ -1,0 +1,28 @@
+#include "workloads/cifar/cifar.h"
+#include "workloads/vision/classification.h"
+
+extern const char ap_cifar_config[];
+static const char *const config = ap_cifar_config;
+
+const ap_workload ap_workload_cifar = {
+    .name = "cifar",
+    .summary = "small colour images, ten classes, ResNet-18; a development workload",
+    .source = "AlgoPerf reference code, workloads/cifar (PyTorch form)",
+    .config_text = &config,
+    .options = ap_cifar_options,
+    .option_count = ap_cifar_option_count,
+    .model_size = sizeof(ap_cifar_model),
+    .define = ap_cifar_define,
+    .forward = ap_cifar_forward,
+    .loss = ap_cifar_loss,
+    .sum_count = AP_CLASSIFICATION_SUMS,
+    .evaluate = ap_cifar_evaluate,
+    .metric_count = 2,
+    .target_metric = 0,
+    .metric_names = {"accuracy", "loss"},
+    .metrics = ap_classification_metrics,
+    .fields = 2,
+    .field = {{.name = "inputs", .type = AP_U8, .rank = 3, .shape = {32, 32, 3}}, {.name = "targets", .type = AP_U8}},
+    .collate = ap_cifar_collate,
+    .generator = &ap_cifar_generator,
+};

@@ -1,0 +1,30 @@
+#include "workloads/imagenet_resnet/imagenet_resnet.h"
+#include "workloads/vision/classification.h"
+
+extern const char ap_imagenet_resnet_config[];
+static const char *const config = ap_imagenet_resnet_config;
+static const char *const variants[] = {"silu", "gelu", "large_bn_init", NULL};
+
+const ap_workload ap_workload_imagenet_resnet = {
+    .name = "imagenet_resnet",
+    .summary = "ImageNet classification, ResNet-50",
+    .source = "AlgoPerf reference code, workloads/imagenet_resnet (PyTorch form)",
+    .config_text = &config,
+    .variants = variants,
+    .options = ap_imagenet_resnet_options,
+    .option_count = ap_imagenet_resnet_option_count,
+    .model_size = sizeof(ap_imagenet_resnet_model),
+    .define = ap_imagenet_resnet_define,
+    .forward = ap_imagenet_resnet_forward,
+    .loss = ap_imagenet_resnet_loss,
+    .sum_count = AP_CLASSIFICATION_SUMS,
+    .evaluate = ap_imagenet_resnet_evaluate,
+    .metric_count = 2,
+    .target_metric = 0,
+    .metric_names = {"accuracy", "loss"},
+    .metrics = ap_classification_metrics,
+    .fields = AP_IMAGENET_FIELDS,
+    .field = AP_IMAGENET_FIELD_LIST,
+    .collate = ap_imagenet_collate,
+    .generator = &ap_imagenet_generator,
+};

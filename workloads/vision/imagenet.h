@@ -1,0 +1,30 @@
+/* Images of the two ImageNet workloads: stored form, what the model sees, the synthetic set. */
+#ifndef AP_WORKLOADS_VISION_IMAGENET_H
+#define AP_WORKLOADS_VISION_IMAGENET_H
+
+#include "workload/workload.h"
+
+/* What both models' option structs begin with. */
+typedef struct ap_imagenet_images {
+    int64_t image_size, classes;
+} ap_imagenet_images;
+/* The two options, for the model's table; `model` is its struct, `images` the member at offset 0. */
+#define AP_IMAGENET_IMAGE_SIZE                                                                                         \
+    {                                                                                                                  \
+        .name = "image_size", .type = AP_OPTION_INT, .offset = offsetof(ap_imagenet_images, image_size), .min = 16,    \
+        .max = 1024, .fallback = "224", .help = "side of the images that the model sees, pixels"                       \
+    }
+
+/* An example: `inputs`, the pixels [height, width, 3] row by row, and their `size`; `targets`, the class. */
+enum { AP_IMAGENET_INPUTS, AP_IMAGENET_SIZE, AP_IMAGENET_TARGETS, AP_IMAGENET_FIELDS };
+#define AP_IMAGENET_FIELD_LIST                                                                                         \
+    {                                                                                                                  \
+        {.name = "inputs", .type = AP_U8, .rank = 1, .shape = {-1}},                                                   \
+            {.name = "size", .type = AP_I32, .rank = 1, .shape = {2}}, {.name = "targets", .type = AP_I32},            \
+    }
+
+/* Images of other sizes than the model's are refused here. Training: a flip with p = 0.5. */
+ap_collate ap_imagenet_collate;
+extern const ap_generator ap_imagenet_generator;
+
+#endif
