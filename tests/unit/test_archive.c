@@ -235,8 +235,8 @@ static void test_export_reads_back_as_the_same_score(void) {
     CHECK_INT(b.status, AP_OK);
     CHECK(time_of(&b, "nadamw", "mnist_mini") == time_of(&a, "nadamw", mini));
     CHECK(score_of(&b, "nadamw") == score_of(&a, "nadamw"));
-    for (size_t i = 0; i < a.trials.n; i++) {
-        const ap_trial *x = &a.trials.trial[i], *y = &b.trials.trial[i];
+    for (size_t i = 0; i < a.board.trials.n; i++) {
+        const ap_trial *x = &a.board.trials.trial[i], *y = &b.board.trials.trial[i];
         CHECK_INT(x->rows, y->rows);
         for (size_t k = 0; k < x->rows && k < y->rows; k++) {
             CHECK(x->row[k].score_s == y->row[k].score_s && x->row[k].step == y->row[k].step);
