@@ -9,9 +9,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static void show_target(void *user, const ap_scale *scale, const char *dataset, const char *variant, double validation,
-                        double test) {
-    (void)user;
+static void print_target(const ap_scale *scale, const char *dataset, const char *variant, double validation,
+                         double test) {
     char data[64];
     snprintf(data, sizeof data, "%s%s%s", dataset, *variant ? ", " : "", variant);
     printf("  %-6s %-16s target %-8.6g", scale->name, data, validation);
@@ -23,9 +22,22 @@ static void show_target(void *user, const ap_scale *scale, const char *dataset, 
            scale->eval_period_s, (long long)scale->step_hint, (long long)scale->batch_size);
 }
 
+/* And the variants that have a target of their own. */
+static void show_target(void *user, const ap_scale *scale, const char *dataset, double validation, double test) {
+    const ap_workload *w = user;
+    print_target(scale, dataset, "", validation, test);
+    for (const char *const *v = w->variants; v && *v; v++) {
+        ap_problem *p;
+        if (ap_problem_open(w, scale->name, *v, dataset, NULL, &p, NULL)) continue;
+        if (p->validation_target != validation)
+            print_target(&p->scale, dataset, *v, p->validation_target, p->test_target);
+        ap_problem_close(p);
+    }
+}
+
 static ap_status show_workload(const ap_workload *w, bool options, ap_error *error) {
     printf("%s: %s\n  from %s\n", w->name, w->summary, w->source);
-    AP_TRY(ap_workload_each_target(w, show_target, NULL, error));
+    AP_TRY(ap_workload_each_target(w, show_target, (void *)w, error));
     printf("  variants:");
     if (!w->variants) printf(" none");
     for (const char *const *v = w->variants; v && *v; v++) printf(" %s", *v);

@@ -263,10 +263,7 @@ ap_status ap_workload_each_target(const ap_workload *workload, ap_target_visitor
             target t = {0};
             status = ap_section_read(ap_section_element(section, "targets", j), target_options, COUNT(target_options),
                                      NULL, &t, error);
-            if (!status) {
-                if (t.batch_size) scale.batch_size = t.batch_size;
-                visit(user, &scale, t.data, t.variant, t.validation, t.test > -1e300 ? t.test : NAN);
-            }
+            if (!status && !*t.variant) visit(user, &scale, t.data, t.validation, t.test > -1e300 ? t.test : NAN);
             ap_options_free(target_options, COUNT(target_options), &t);
         }
         ap_options_free(scale_options, COUNT(scale_options), &scale);

@@ -99,10 +99,10 @@ ap_status ap_workload_model(const ap_workload *workload, const char *variant, vo
 ap_status ap_problem_open(const ap_workload *workload, const char *scale, const char *variant, const char *dataset,
                           const ap_section *options, ap_problem **problem, ap_error *error);
 void ap_problem_close(ap_problem *problem); /* NULL is fine */
-/* Calls `visit` for every scale and every data set that it has targets for, in the order of workload.cfg. For `algoperf
- * list`. */
-typedef void ap_target_visitor(void *user, const ap_scale *scale, const char *dataset, const char *variant,
-                               double validation_target, double test_target);
+/* Calls `visit` for every scale and every data set that it has targets for, in the order of workload.cfg (the base's
+ * targets; a variant's: ap_problem_open). For `algoperf list`. */
+typedef void ap_target_visitor(void *user, const ap_scale *scale, const char *dataset, double validation_target,
+                               double test_target);
 ap_status ap_workload_each_target(const ap_workload *workload, ap_target_visitor *visit, void *user, ap_error *error);
 
 #endif
