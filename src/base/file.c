@@ -55,6 +55,9 @@ ap_status ap_temp_name(const char *path, char temp[AP_PATH], ap_error *error) {
 ap_status ap_make_directories(const char *path, ap_error *error) {
     char part[AP_PATH];
     AP_TRY(ap_path(part, error, "%s", path));
+    struct stat there;
+    if (mkdir(part, 0777) == 0) return AP_OK; /* most often all above it is there, or it is itself */
+    if (errno == EEXIST && stat(part, &there) == 0 && S_ISDIR(there.st_mode)) return AP_OK;
     for (char *end = part + 1;; end++) {
         if (*end != '/' && *end != '\0') continue;
         char kept = *end;

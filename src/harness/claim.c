@@ -291,15 +291,6 @@ bool ap_claim_look(const ap_claimant *by, int trial, ap_claim_info *info) {
     return claim != NULL;
 }
 
-bool ap_claim_is_void(const ap_claimant *by, int trial) {
-    char path[AP_PATH];
-    if (path_of(path, by->results, trial, NULL)) return false;
-    json_t *claim = read_claim(path);
-    bool yes = is_void(claim, by);
-    json_decref(claim);
-    return yes;
-}
-
 /* The number in "claim.000012" (*mark: in "claim.000012.<digest>"), or -1. */
 static int trial_of_name(const char *name, bool *mark) {
     int trial = -1, used = 0;

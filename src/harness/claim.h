@@ -19,7 +19,7 @@
 
 /* Who asks. Borrowed texts. */
 typedef struct ap_claimant {
-    const char *results; /* the tree; ap_claims_prepare was called for it */
+    const char *results; /* the tree */
     const char *world;   /* the same for all groups of one world, which do not reclaim from each other; of no other
                             world ever; ap_world_name_check holds */
     bool reclaim;        /* take what cannot be known to be void */
@@ -52,8 +52,6 @@ typedef struct ap_claim_info {
 bool ap_claim_look(const ap_claimant *by, int trial, ap_claim_info *info);
 /* "process 12 on n1 (Slurm job 17) since ..." */
 void ap_claim_owner_text(const ap_claim_info *info, char text[256]);
-/* A look that tells only whether ap_claim_take would get it: the claim is void for `by`, or not there any more. */
-bool ap_claim_is_void(const ap_claimant *by, int trial);
 /* Sets claimed[i] (0 or 1) for the tree's trials by one pass over the folder. */
 ap_status ap_claims_list(const char *results, int trials, unsigned char *claimed, ap_error *error);
 /* When every trial has its verdict: removes marks that killed contenders left. */

@@ -13,6 +13,8 @@ static const char *const rulesets[] = {"external_tuning", "self_tuning", NULL}; 
 static const char *const clocks[] = {"wall", "steps", NULL};                    /* order of ap_job_clock */
 static const char *const maths[] = {"ordered", "blas", NULL};                   /* order of ap_math */
 
+static const char *const isolations[] = {"world", "step", NULL}; /* order of ap_isolation */
+
 #define AT(member) offsetof(ap_job_settings, member)
 static const ap_option settings_options[] = {
     {"results", AP_OPTION_STRING, AT(results), .help = "folder of the result tree; made if it is not there"},
@@ -43,6 +45,9 @@ static const ap_option settings_options[] = {
      .help = "at most this much run time between checkpoints, s (one is also written at every evaluation)"},
     {"watchdog_s", AP_OPTION_FLOAT, AT(watchdog_s), .max = 1e9, .fallback = "300",
      .help = "a rank that keeps the others waiting longer is named and the job ends; 0 = never"},
+    {"isolation", AP_OPTION_STRING, AT(isolation), .choices = isolations, .fallback = "world",
+     .help = "groups of ranks: all in the MPI world that you start (world), or each in one of its own, so that a crash "
+             "stays in its group (step: start `algoperf run` as one plain process)"},
     {"max_attempts", AP_OPTION_INT, AT(max_attempts), .min = 1, .max = 1000000, .fallback = "3",
      .help = "starts of a trial without progress before its verdict is `crashed`"},
 };
@@ -175,8 +180,8 @@ int ap_job_trials(const ap_job *job, int submission) {
 /* ---- identity: what decides the training, and nothing else (not: where, on how many ranks, how patiently) */
 
 static void describe(FILE *out, const ap_job *job) {
-    static const char *const not_deciding[] = {"results",    "ranks_per_trial", "threads",      "budgets",
-                                               "watchdog_s", "checkpoint_s",    "max_attempts", NULL};
+    static const char *const not_deciding[] = {"results",      "ranks_per_trial", "threads",   "budgets", "watchdog_s",
+                                               "checkpoint_s", "max_attempts",    "isolation", NULL};
     char text[512];
     for (size_t i = 0; i < COUNT(settings_options); i++) {
         bool skip = false;
@@ -277,6 +282,7 @@ static ap_status load(ap_job *job, ap_error *error) {
     job->clock = (ap_job_clock)choice(clocks, job->settings.clock);
     job->math = (ap_math)choice(maths, job->settings.math);
     AP_TRY(open_budgets(job, root, error));
+    job->isolation = (ap_isolation)choice(isolations, job->settings.isolation);
     int workloads = ap_section_count(root, "workloads"), submissions = ap_section_count(root, "submissions");
     if (workloads > AP_JOB_ITEMS || submissions > AP_JOB_ITEMS)
         return ap_fail(error, AP_CONFIG, "%s: %d workloads and %d submissions (at most %d each)", job->path, workloads,

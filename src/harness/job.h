@@ -24,8 +24,11 @@ typedef enum ap_job_clock {
     AP_CLOCK_STEPS, /* a step counts max_runtime / step_hint seconds: the same evaluations and end on every machine */
 } ap_job_clock;
 
+/* Where groups live: all in the MPI world that was started, or each in a world of its own that a launcher starts. */
+typedef enum ap_isolation { AP_ISOLATION_WORLD, AP_ISOLATION_STEP } ap_isolation;
+
 typedef struct ap_job_settings {
-    char *results, *ruleset, *math, *clock, *budgets;
+    char *results, *ruleset, *math, *clock, *budgets, *isolation;
     int64_t seed, studies, trials, shards, ranks_per_trial, threads, max_steps, eval_every, max_attempts;
     double watchdog_s, max_runtime_s, checkpoint_s;
 } ap_job_settings;
@@ -53,6 +56,7 @@ typedef struct ap_job {
     ap_job_clock clock;
     ap_budgets *budgets; /* this cluster's seconds, already in the workloads' problems; NULL: the published ones */
     ap_math math;
+    ap_isolation isolation;
     int workloads, submissions;
     ap_job_workload workload[AP_JOB_ITEMS];
     ap_job_submission submission[AP_JOB_ITEMS];

@@ -20,6 +20,7 @@ const char *const ap_verdict_names[AP_VERDICTS] = {
     [AP_VERDICT_DIVERGED] = "diverged",
     [AP_VERDICT_FAILED] = "failed",
     [AP_VERDICT_CRASHED] = "crashed",
+    [AP_VERDICT_CANCELLED] = "cancelled",
 };
 
 static const char *const split_names[AP_RECORD_SPLITS] = {"train", "validation", "test"};

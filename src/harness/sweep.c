@@ -1,7 +1,11 @@
 #include "harness/sweep.h"
 
+#include "base/clock.h"
+#include "base/digest.h"
 #include "base/log.h"
 #include "harness/claim.h"
+#include "harness/placement.h"
+#include "harness/tree.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -9,145 +13,152 @@
 #include <time.h>
 #include <unistd.h>
 
-/* ---- the list of trials */
-
 typedef struct sweep {
     const ap_job *job;
     ap_claimant claimant;
+    bool wait;
     char world[128]; /* names this world in its claims */
     ap_group *group;
-    int trials;
-    ap_trial_spec *trial;
-    int at; /* the next one to look at */
+    int number; /* of this group in its world, or among the launcher's */
+    ap_trial_list list;
+    unsigned char *finished, *claimed; /* [trials], by number in the tree: as of the last look */
+    bool looked;                       /* there was a search before */
+    int held;                          /* claims of other worlds that held in the last thorough search */
 } sweep;
-
-ap_status ap_trial_directory(const ap_job *job, int submission, int study, int workload, int trial, char path[AP_PATH],
-                             ap_error *error) {
-    return ap_path(path, error, "%s/%s/study_%d/%s/trial_%d", job->settings.results,
-                   job->submission[submission].loaded->name, study, job->workload[workload].label, trial + 1);
-}
-
-static double expected_s(const ap_trial_spec *t) {
-    return t->job->workload[t->workload].problem->scale.max_runtime_s;
-}
-/* Longest expected first; among equals the order of the job file, study by study. */
-static int longest_first(const void *a, const void *b) {
-    const ap_trial_spec *x = a, *y = b;
-    double difference = expected_s(y) - expected_s(x);
-    if (difference != 0) return difference > 0 ? 1 : -1;
-    const int order[] = {x->study - y->study, x->workload - y->workload, x->submission - y->submission,
-                         x->trial - y->trial};
-    for (int i = 0; i < 4; i++)
-        if (order[i]) return order[i];
-    return 0;
-}
-
-static ap_status list_trials(sweep *s, ap_error *error) {
-    const ap_job *job = s->job;
-    int64_t n = 0;
-    for (int i = 0; i < job->submissions; i++) n += job->settings.studies * job->workloads * ap_job_trials(job, i);
-    s->trial = calloc((size_t)n, sizeof *s->trial);
-    if (!s->trial) return ap_fail(error, AP_ENVIRONMENT, "out of memory for %lld trials", (long long)n);
-    for (int study = 0; study < job->settings.studies; study++)
-        for (int w = 0; w < job->workloads; w++)
-            for (int i = 0; i < job->submissions; i++)
-                for (int k = 0; k < ap_job_trials(job, i); k++) {
-                    ap_trial_spec *t = &s->trial[s->trials];
-                    *t = (ap_trial_spec){
-                        .job = job, .submission = i, .study = study, .workload = w, .trial = k, .index = s->trials++};
-                    AP_TRY(ap_trial_directory(job, i, study, w, k, t->directory, error));
-                }
-    qsort(s->trial, (size_t)s->trials, sizeof *s->trial, longest_first);
-    return AP_OK;
-}
-
-/* ---- one tree, one job */
-
-/* The first job writes its description; others must have the same. Rank 0 of a group. */
-static ap_status enter_tree(const ap_job *job, ap_error *error) {
-    char path[AP_PATH];
-    const char *results = job->settings.results;
-    AP_TRY(ap_claims_prepare(results, error));
-    AP_TRY(ap_path(path, error, "%s/job.txt", results));
-    bool created = false;
-    AP_TRY(ap_create_exclusive(path, job->description, strlen(job->description), &created, error));
-    if (created) return AP_OK;
-    char *there = NULL;
-    size_t n = 0;
-    AP_TRY(ap_read_file(path, 1 << 24, &there, &n, error));
-    ap_status status = AP_OK;
-    if (strcmp(there, job->description)) {
-        const char *a = there, *b = job->description, *line_a = a, *line_b = b;
-        for (; *a && *a == *b; a++, b++)
-            if (*a == '\n') line_a = a + 1, line_b = b + 1;
-        status = ap_fail(error, AP_CONFIG,
-                         "%s belongs to another job: it has \"%.*s\" where this one has \"%.*s\" (see %s); choose "
-                         "another `results` folder",
-                         results, (int)strcspn(line_a, "\n"), line_a, (int)strcspn(line_b, "\n"), line_b, path);
-    }
-    free(there);
-    return status;
-}
 
 /* ---- claiming */
 
 /* *has: the trial is finished. A result that cannot be read is an error: to run the trial again would destroy it. */
-static ap_status has_verdict(const ap_trial_spec *t, bool *has, ap_error *error) {
-    ap_result_summary summary;
-    ap_status status = ap_result_summarise(t->directory, &summary, error);
+static ap_status has_verdict(const ap_trial_spec *t, ap_result_summary *summary, bool *has, ap_error *error) {
+    ap_status status = ap_result_summarise(t->directory, summary, error);
     if (status == AP_DATA) { /* damage is no verdict: the trial runs again, from its checkpoint if it has one */
         ap_log(AP_RANK, AP_LOG_WARNING, "%s; the trial runs again", error ? error->text : t->directory);
         *has = false;
         return AP_OK;
     }
-    *has = !status && summary.evaluations >= 0 && summary.verdict != AP_VERDICT_RUNNING;
+    *has = !status && summary->evaluations >= 0 && summary->verdict != AP_VERDICT_RUNNING;
     return status;
 }
 
-/* A claimed trial. *mine: it is unfinished and may be started. */
+static ap_status end_unrun(const ap_trial_spec *t, ap_verdict verdict, const char *reason, ap_error *error) {
+    ap_log(AP_RANK, verdict == AP_VERDICT_CRASHED ? AP_LOG_ERROR : AP_LOG_INFO, "%s: %s: %s", t->directory,
+           ap_verdict_names[verdict], reason);
+    return ap_trial_close(t, verdict, reason, error);
+}
+
+/* A claimed trial. *mine: it is unfinished and may be started; else its verdict is in the index afterwards. */
 static ap_status look_again(const ap_trial_spec *t, const ap_claim *claim, bool *mine, ap_error *error) {
-    bool finished; /* between the first look and the claim */
-    AP_TRY(has_verdict(t, &finished, error));
-    *mine = !finished && claim->attempts <= t->job->settings.max_attempts;
-    if (finished || *mine) return AP_OK;
-    ap_log(AP_RANK, AP_LOG_ERROR, "%s ended its world %lld times without progress: crashed", t->directory,
-           (long long)claim->attempts - 1);
-    return ap_trial_give_up(t, (int)claim->attempts - 1, error);
+    const ap_job *job = t->job;
+    ap_result_summary summary;
+    bool finished; /* the index does not know, or another has ended it between the look and the claim */
+    AP_TRY(has_verdict(t, &summary, &finished, error));
+    if (!finished) {
+        char reason[128] = "";
+        ap_verdict verdict = AP_VERDICT_RUNNING;
+        if (claim->attempts > job->settings.max_attempts) {
+            verdict = AP_VERDICT_CRASHED;
+            snprintf(reason, sizeof reason, "ended its world %lld times without progress",
+                     (long long)claim->attempts - 1);
+        } else if (ap_cancel_is_asked(job->settings.results, t->index)) {
+            verdict = AP_VERDICT_CANCELLED;
+            snprintf(reason, sizeof reason, "by `algoperf cancel`, before it started");
+        }
+        *mine = verdict == AP_VERDICT_RUNNING;
+        AP_TRY(ap_make_directories(t->directory, error));
+        if (*mine) return AP_OK;
+        AP_TRY(end_unrun(t, verdict, reason, error));
+        AP_TRY(ap_result_summarise(t->directory, &summary, error));
+    }
+    return ap_verdict_record(job->settings.results, t->index, t->directory, &summary, error);
 }
 
 /* Tries to get trial t. *mine: it is claimed and unfinished. */
-static ap_status try_trial(const sweep *s, const ap_trial_spec *t, bool *mine, ap_error *error) {
-    bool finished;
-    *mine = false;
-    AP_TRY(has_verdict(t, &finished, error));
-    if (finished) return AP_OK;
-    AP_TRY(ap_make_directories(t->directory, error));
+static ap_status try_trial(sweep *s, const ap_trial_spec *t, bool *mine, ap_error *error) {
     ap_claim claim;
+    *mine = false;
     AP_TRY(ap_claim_take(&s->claimant, t->index, ap_checkpoint_newest(t->directory), &claim, error));
+    s->claimed[t->index] = 1;
     if (!claim.taken) {
         ap_log(AP_RANK, AP_LOG_DEBUG, "%s is run by %s", t->directory, claim.owner);
         return AP_OK;
     }
-    ap_remove_stale_temps(t->directory);
     ap_status status = look_again(t, &claim, mine, error);
-    if (!status && !*mine) ap_claim_release(t->job->settings.results, t->index);
+    if (!status && !*mine) {
+        s->finished[t->index] = 1;
+        ap_claim_release(s->job->settings.results, t->index);
+    }
     return status;
 }
 
-/* The next trial for this group, or NULL. Rank 0 looks, all learn. Collective over the group. */
+/* A claim seen in the list: may it be taken? Counts those that other worlds hold. */
+static bool is_void(sweep *s, const ap_trial_spec *t) {
+    ap_claim_info info;
+    if (!ap_claim_look(&s->claimant, t->index, &info)) return true; /* given back, or no claim of this program */
+    bool yes = info.owner == AP_OWNER_GONE || (info.owner == AP_OWNER_UNKNOWN && s->claimant.reclaim);
+    s->held += !yes && strcmp(info.world, s->world) != 0;
+    return yes;
+}
+
+/* The first trial to be had, in order; *found is its place in the list or -1. thorough: claims of others are looked at,
+ * whether they are void. skip: leave as many to the groups with lower numbers, which look at the same time. */
+static ap_status search(sweep *s, bool thorough, int skip, int *found, ap_error *error) {
+    const char *results = s->job->settings.results;
+    AP_TRY(ap_verdicts_list(results, s->list.n, s->finished, error));
+    AP_TRY(ap_claims_list(results, s->list.n, s->claimed, error));
+    s->held = 0;
+    for (int i = 0; i < s->list.n && *found < 0 && !ap_interrupted(); i++) {
+        const ap_trial_spec *t = &s->list.trial[i];
+        bool mine;
+        if (s->finished[t->index]) continue;
+        if (s->claimed[t->index] && !(thorough && is_void(s, t))) continue;
+        if (skip-- > 0) continue;
+        AP_TRY(try_trial(s, t, &mine, error));
+        if (mine) *found = i;
+    }
+    return AP_OK;
+}
+
+/* Void claims are looked for at the start (a restarted job has left them, and they are the longest trials) and when
+ * nothing else is left; in between that would only cost. Slurm is asked by one group of the world, or at the end. */
+static ap_status find(sweep *s, int *found, ap_error *error) {
+    bool first = !s->looked;
+    s->looked = true;
+    *found = -1;
+    s->claimant.asks = !first || s->number == 0;
+    AP_TRY(search(s, first, first ? s->number : 0, found, error));
+    s->claimant.asks = true;
+    if (*found < 0 && !ap_interrupted()) AP_TRY(search(s, true, 0, found, error));
+    return AP_OK;
+}
+
+/* Half a second, or less if a signal comes. */
+static void doze(void) {
+    for (int i = 0; i < 10 && !ap_interrupted(); i++) nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+}
+
+/* The next trial for this group, or NULL. Rank 0 looks, all learn. With `wait`: while others hold trials, it looks
+ * again and again, and lets its ranks know meanwhile that all is well. Collective over the group. */
 static ap_status next_trial(sweep *s, const ap_trial_spec **next, ap_error *error) {
-    int found = -1;
-    ap_status status = AP_OK;
-    ap_group_set_activity(s->group, "the choice of the next trial");
-    if (ap_group_rank(s->group) == 0)
-        for (; s->at < s->trials && found < 0 && !status && !ap_interrupted(); s->at++) {
-            bool mine;
-            status = try_trial(s, &s->trial[s->at], &mine, error);
-            if (!status && mine) found = s->at;
+    enum { NOTHING = -1, LATER = -2, LONGEST_PAUSE = 60 }; /* half seconds */
+    int found = LATER, pause = 0, grown = 2;
+    while (found == LATER) {
+        ap_status status = AP_OK;
+        ap_group_set_activity(s->group, "the choice of the next trial");
+        if (ap_group_rank(s->group) == 0) {
+            if (pause-- > 0) {
+                doze();
+            } else {
+                status = find(s, &found, error);
+                grown = grown < LONGEST_PAUSE / 2 ? grown * 2 : LONGEST_PAUSE;
+                pause = grown;
+                if (found < 0 && s->wait && s->held && !status) found = LATER;
+            }
+            if (ap_interrupted() && found < 0) found = NOTHING;
         }
-    AP_TRY(ap_group_agree(s->group, status, error));
-    AP_TRY(ap_group_broadcast(s->group, &found, sizeof found, 0, error));
-    *next = found < 0 ? NULL : &s->trial[found];
+        AP_TRY(ap_group_agree(s->group, status, error));
+        AP_TRY(ap_group_broadcast(s->group, &found, sizeof found, 0, error));
+    }
+    *next = found < 0 ? NULL : &s->list.trial[found];
     return AP_OK;
 }
 
@@ -158,6 +169,23 @@ static void say(const ap_trial_spec *t, const ap_trial_outcome *o) {
     ap_log(AP_RANK, bad ? AP_LOG_ERROR : AP_LOG_INFO, "%s: %s after %lld steps, %.2f s%s%s", t->directory,
            o->interrupted ? "interrupted" : ap_verdict_names[o->verdict], (long long)o->steps, o->submission_time_s,
            *o->reason ? ": " : "", o->reason);
+}
+
+/* The trial has ended here: its verdict goes into the index, then the claim is given back. Rank 0. */
+static ap_status put_away(const ap_trial_spec *t, const ap_trial_outcome *o, ap_error *error) {
+    ap_status status = AP_OK;
+    say(t, o);
+    if (!o->interrupted) {
+        ap_result_summary summary = {.verdict = o->verdict,
+                                     .steps = o->steps,
+                                     .evaluations = o->evaluations,
+                                     .target_reached = o->reached,
+                                     .status = o->status};
+        snprintf(summary.reason, sizeof summary.reason, "%s", o->reason);
+        status = ap_verdict_record(t->job->settings.results, t->index, t->directory, &summary, error);
+    }
+    ap_claim_release(t->job->settings.results, t->index);
+    return status;
 }
 
 static ap_status run_trials(sweep *s, bool *interrupted, ap_error *error) {
@@ -171,13 +199,11 @@ static ap_status run_trials(sweep *s, bool *interrupted, ap_error *error) {
         if (status) {
             ap_context(error, "%s", t->directory);
             /* No infrastructure failure is the trial's fault: the claim is given back, unless a rank is stuck in it. */
-            if (root && status != AP_ENVIRONMENT) ap_claim_release(t->job->settings.results, t->index);
+            if (root && status != AP_ENVIRONMENT) ap_claim_release(s->job->settings.results, t->index);
             return status;
         }
-        if (root) {
-            say(t, &outcome);
-            ap_claim_release(t->job->settings.results, t->index);
-        }
+        if (root) status = put_away(t, &outcome, error);
+        AP_TRY(ap_group_agree(s->group, status, error));
         *interrupted |= outcome.interrupted;
         if (outcome.interrupted) break;
     }
@@ -187,75 +213,10 @@ static ap_status run_trials(sweep *s, bool *interrupted, ap_error *error) {
     return AP_OK;
 }
 
-/* Without MPI_Barrier's spinning: groups finish minutes apart. */
-static void wait_for_world(MPI_Comm world) {
-    MPI_Request request;
-    int done = 0;
-    MPI_Ibarrier(world, &request);
-    for (;;) {
-        MPI_Test(&request, &done, MPI_STATUS_IGNORE);
-        if (done) return;
-        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
-    }
-}
-
-/* ---- the tree as it is now */
-
-/* Trials that others have: they may be at work, or gone without that this host could know. */
-static void say_claimed(const sweep *s) {
-    char first[256] = "";
-    int claimed = 0;
-    const char *where = "";
-    ap_claim_info info;
-    for (int i = 0; i < s->trials; i++) {
-        if (!ap_claim_look(&s->claimant, s->trial[i].index, &info) || claimed++) continue;
-        ap_claim_owner_text(&info, first);
-        where = s->trial[i].directory;
-    }
-    if (claimed)
-        ap_log(AP_GLOBAL, AP_LOG_WARNING,
-               "%d trial%s claimed by other processes, the first (%s) by %s; if that one is gone, run again with "
-               "--reclaim",
-               claimed, claimed == 1 ? " is" : "s are", where, first);
-}
-
-static ap_status count(const sweep *s, ap_sweep_summary *summary, ap_error *error) {
-    ap_status first_failure = AP_OK;
-    const ap_job *job = s->job;
-    int cells = job->submissions * job->workloads * (int)job->settings.studies;
-    bool *reached = calloc((size_t)cells + 1, sizeof *reached);
-    if (!reached) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
-    summary->trials = s->trials;
-    summary->studies = cells;
-    for (int i = 0; i < s->trials; i++) {
-        const ap_trial_spec *t = &s->trial[i];
-        ap_result_summary r;
-        ap_error e;
-        if (ap_result_summarise(t->directory, &r, &e)) r = (ap_result_summary){.verdict = AP_VERDICT_RUNNING};
-        summary->verdicts[r.evaluations < 0 ? AP_VERDICT_RUNNING : r.verdict]++;
-        if (r.verdict == AP_VERDICT_DIVERGED || r.verdict == AP_VERDICT_FAILED || r.verdict == AP_VERDICT_CRASHED)
-            if (!first_failure) {
-                first_failure = r.verdict == AP_VERDICT_DIVERGED  ? AP_NUMERIC
-                                : r.verdict == AP_VERDICT_CRASHED ? AP_ENVIRONMENT
-                                                                  : (r.status ? r.status : AP_SUBMISSION);
-                ap_fail(error, first_failure, "%s: %s: %s", t->directory, ap_verdict_names[r.verdict], r.reason);
-            }
-        bool *cell = &reached[(t->submission * job->workloads + t->workload) * (int)job->settings.studies + t->study];
-        if (r.target_reached && !*cell) *cell = true, summary->studies_reached++;
-    }
-    free(reached);
-    if (summary->verdicts[AP_VERDICT_RUNNING]) say_claimed(s);
-    if (first_failure) return first_failure;
-    if (summary->verdicts[AP_VERDICT_RUNNING] == 0 && summary->studies_reached < cells)
-        return ap_fail(error, AP_TARGET_NOT_REACHED, "%d of %d studies ended without a trial that reached its target",
-                       cells - summary->studies_reached, cells);
-    return AP_OK;
-}
-
 /* ---- the whole */
 
-/* World ranks into groups of neighbours. */
-static ap_status split(MPI_Comm world, const ap_job *job, MPI_Comm *mine, ap_error *error) {
+/* World ranks into groups, inside hosts where they fit. */
+static ap_status split(MPI_Comm world, const ap_job *job, MPI_Comm *mine, int *number, ap_error *error) {
     int rank, ranks, per = (int)job->settings.ranks_per_trial;
     MPI_Comm_rank(world, &rank);
     MPI_Comm_size(world, &ranks);
@@ -267,28 +228,71 @@ static ap_status split(MPI_Comm world, const ap_job *job, MPI_Comm *mine, ap_err
                        per, ranks, ranks == 1 ? "" : "s", per, per);
     if (ranks % per)
         return ap_fail(error, AP_ENVIRONMENT,
-                       "%d ranks cannot be split into groups of ranks_per_trial = %d: start %d or %d", ranks, per,
-                       ranks / per * per, (ranks / per + 1) * per);
-    MPI_Comm_split(world, rank / per, rank, mine);
-    return AP_OK;
+                       "%d ranks cannot be split into groups of ranks_per_trial = %d: start %d or %d (mpirun -n, or "
+                       "srun -n)",
+                       ranks, per, ranks / per * per, (ranks / per + 1) * per);
+    char name[256] = "";
+    gethostname(name, sizeof name - 1);
+    uint64_t host = ap_digest_of(name, strlen(name)).low;
+    uint64_t *hosts = malloc((size_t)ranks * sizeof *hosts);
+    int *groups = malloc((size_t)ranks * sizeof *groups);
+    ap_status status = hosts && groups ? AP_OK : ap_fail(error, AP_ENVIRONMENT, "out of memory for %d ranks", ranks);
+    if (!status) {
+        MPI_Allgather(&host, 1, MPI_UINT64_T, hosts, 1, MPI_UINT64_T, world);
+        status = ap_place_ranks(ranks, hosts, per, groups, error);
+    }
+    if (!status) {
+        *number = groups[rank];
+        MPI_Comm_split(world, *number, rank, mine);
+    }
+    free(hosts);
+    free(groups);
+    return status;
 }
 
 /* A text that all ranks of this world share and no other world has. */
-static void name_world(sweep *s, MPI_Comm world) {
-    char host[64] = "";
+static void name_world(sweep *s, MPI_Comm world, const char *given) {
+    char host[64] = "", space[64] = "";
     gethostname(host, sizeof host - 1);
-    snprintf(s->world, sizeof s->world, "%s.%ld.%lld", host, (long)getpid(), (long long)ap_clock_ns());
+    ssize_t n = readlink("/proc/self/ns/pid", space, sizeof space - 1);
+    for (char *c = host; *c; c++)
+        if (ap_world_name_check((char[]){*c, 0}, NULL)) *c = '_';
+    if (given)
+        snprintf(s->world, sizeof s->world, "%s", given);
+    else
+        snprintf(s->world, sizeof s->world, "%.40s.%ld.%.*s.%lld", host, (long)getpid(), n > 6 ? (int)n - 6 : 0,
+                 space + 5, (long long)ap_clock_ns());
     MPI_Bcast(s->world, sizeof s->world, MPI_CHAR, 0, world);
     s->claimant.world = s->world;
 }
 
-/* Group, list of trials, result tree. */
-static ap_status start(sweep *s, MPI_Comm comm, ap_error *error) {
+/* Group, list of trials, result tree. A launcher has entered the tree and checked its index already. */
+static ap_status start(sweep *s, MPI_Comm comm, bool launched, ap_error *error) {
     const ap_job_settings *settings = &s->job->settings;
     AP_TRY(ap_group_create(comm, (int)settings->shards, settings->watchdog_s, &s->group, error));
-    AP_TRY(ap_group_agree(s->group, list_trials(s, error), error));
-    ap_status entered = ap_group_rank(s->group) == 0 ? enter_tree(s->job, error) : AP_OK;
-    return ap_group_agree(s->group, entered, error);
+    ap_status status = ap_trial_list_make(s->job, &s->list, error);
+    if (!status) {
+        s->finished = calloc((size_t)s->list.n, 1), s->claimed = calloc((size_t)s->list.n, 1);
+        if (!s->finished || !s->claimed) status = ap_fail(error, AP_ENVIRONMENT, "out of memory");
+    }
+    if (!status && ap_group_rank(s->group) == 0) {
+        status = ap_sweep_enter(s->job, &s->list, error);
+        if (!status && !launched && s->number == 0) ap_sweep_check_verdicts(s->job, &s->list);
+    }
+    return ap_group_agree(s->group, status, error);
+}
+
+/* Without MPI_Barrier's spinning: groups finish minutes apart. */
+static void wait_for_world(MPI_Comm world) {
+    MPI_Request request;
+    int done = 0;
+    MPI_Ibarrier(world, &request);
+    for (;;) {
+        MPI_Test(&request, &done, MPI_STATUS_IGNORE);
+        if (done) return;
+        ap_interrupted(); /* a signal that came to this rank alone goes on to those at work */
+        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+    }
 }
 
 /* All groups are through: one status and one summary for the whole world. Collective over the world. */
@@ -303,7 +307,7 @@ static ap_status conclude(const sweep *s, MPI_Comm world, ap_status status, bool
     summary->interrupted = worst[1] != 0;
     if (status) return status;
     if (worst[0]) return ap_fail(error, (ap_status)worst[0], "another group of this world failed");
-    int code = rank == 0 ? (int)count(s, summary, error) : 0;
+    int code = rank == 0 ? (int)ap_sweep_count(s->job, &s->list, s->world, summary, error) : 0;
     MPI_Bcast(&code, 1, MPI_INT, 0, world);
     if (summary->interrupted)
         return ap_fail(error, AP_INTERRUPTED, "stopped by a signal; run the same command again to go on");
@@ -313,19 +317,29 @@ static ap_status conclude(const sweep *s, MPI_Comm world, ap_status status, bool
 ap_status ap_sweep_run(MPI_Comm world, const ap_sweep_options *options, ap_sweep_summary *summary, bool *broken,
                        ap_error *error) {
     sweep s = {.job = options->job,
-               .claimant = {.results = options->job->settings.results, .reclaim = options->reclaim, .asks = true}};
+               .claimant = {.results = options->job->settings.results, .reclaim = options->reclaim},
+               .wait = options->wait};
     MPI_Comm comm = MPI_COMM_NULL;
     bool interrupted = false;
+    int rank_in_group;
     *summary = (ap_sweep_summary){0};
     *broken = false;
-    AP_TRY(split(world, s.job, &comm, error)); /* fails alike on all ranks */
-    name_world(&s, world);
-    ap_status status = start(&s, comm, error);
+    AP_TRY(split(world, s.job, &comm, &s.number, error)); /* fails alike on all ranks */
+    if (options->world) s.number = options->group;
+    name_world(&s, world, options->world);
+    MPI_Comm_rank(comm, &rank_in_group);
+    AP_TRY(ap_interrupt_share(world, rank_in_group == 0, error));
+    ap_status status = start(&s, comm, options->world != NULL, error);
     if (!status) status = run_trials(&s, &interrupted, error);
     *broken = s.group && ap_group_is_broken(s.group);
-    if (!*broken) status = conclude(&s, world, status, interrupted, summary, error);
+    if (!*broken) {
+        status = conclude(&s, world, status, interrupted, summary, error);
+        ap_interrupt_unshare();
+    }
     ap_group_destroy(s.group);
     if (!*broken) MPI_Comm_free(&comm);
-    free(s.trial);
+    ap_trial_list_free(&s.list);
+    free(s.finished);
+    free(s.claimed);
     return status;
 }

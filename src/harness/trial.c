@@ -3,30 +3,14 @@
 #include "base/log.h"
 #include "harness/engine.h"
 #include "harness/host.h"
+#include "harness/interrupt.h"
+#include "harness/tree.h"
 #include "tensor/kernels/isa.h"
 
 #include <inttypes.h>
 #include <math.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-
-/* ---- interruption */
-
-static volatile sig_atomic_t interrupt_signal;
-
-static void on_signal(int number) {
-    interrupt_signal = number;
-}
-void ap_interrupt_install(void) {
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    const int signals[] = {SIGTERM, SIGINT, SIGUSR1};
-    for (size_t i = 0; i < sizeof signals / sizeof *signals; i++) sigaction(signals[i], &action, NULL);
-}
-bool ap_interrupted(void) {
-    return interrupt_signal != 0;
-}
 
 /* ---- a running trial */
 
@@ -50,7 +34,7 @@ typedef struct trial {
     double budget_s, step_s; /* budget; seconds a step counts under AP_CLOCK_STEPS */
     ap_buckets buckets;
     int64_t clock[CLOCKS]; /* submission time is the slowest rank's; evaluation and logging are rank 0's */
-    int64_t last_checkpoint_ns;
+    int64_t last_checkpoint_ns, next_cancel_look_ns;
     int64_t agreement_ns; /* in the harness bucket: how the step went, waiting for the slowest rank */
     bool reached[AP_SPLITS];
     bool evaluated; /* at this step */
@@ -130,6 +114,25 @@ static void fill_provenance(trial *t) {
     }
 }
 
+static double step_s(const ap_trial_spec *spec) {
+    const ap_scale *scale = &spec->job->workload[spec->workload].problem->scale;
+    return scale->max_runtime_s / (double)scale->step_hint;
+}
+
+static double budget_s(const ap_trial_spec *spec) {
+    const double self_tuning_factor = 1.5; /* rules: self-tuning may take 1.5 times as long */
+    const ap_job *job = spec->job;
+    double own = job->settings.max_runtime_s;
+    double budget = own > 0 ? own : job->workload[spec->workload].problem->scale.max_runtime_s;
+    return job->ruleset == AP_SELF_TUNING ? budget * self_tuning_factor : budget;
+}
+
+double ap_trial_expected_s(const ap_trial_spec *spec) {
+    int64_t cap = spec->job->settings.max_steps;
+    double budget = budget_s(spec), capped = (double)cap * step_s(spec);
+    return cap > 0 && capped < budget ? capped : budget;
+}
+
 /* The facts that need no engine: problem, point, seed, batch size, budget, identity. */
 static ap_status describe(trial *t, ap_error *error) {
     const ap_trial_spec *spec = t->spec;
@@ -151,11 +154,8 @@ static ap_status describe(trial *t, ap_error *error) {
     ap_workload_info_fill(&info, t->problem, train < cap ? train : cap);
     t->global_batch = t->submission->get_batch_size ? t->submission->get_batch_size(&info) : info.baseline_batch_size;
 
-    const double self_tuning_factor = 1.5; /* rules: self-tuning may take 1.5 times as long */
-    const ap_scale *scale = &t->problem->scale;
-    t->step_s = scale->max_runtime_s / (double)scale->step_hint;
-    t->budget_s = job->settings.max_runtime_s > 0 ? job->settings.max_runtime_s : scale->max_runtime_s;
-    if (job->ruleset == AP_SELF_TUNING) t->budget_s *= self_tuning_factor;
+    t->step_s = step_s(spec);
+    t->budget_s = budget_s(spec);
     snprintf(t->identity, sizeof t->identity, "%s %s study_%d %s trial_%d batch %" PRId64, job->identity,
              s->loaded->name, spec->study, w->label, spec->trial + 1, t->global_batch);
     fill_provenance(t);
@@ -319,7 +319,15 @@ static ap_status set_up(trial *t, ap_error *error) {
 /* ---- one step, one evaluation */
 
 /* What the ranks tell each other after a step; the maximum counts. */
-enum { STEP_NS, FAILED, SIGNALLED, CHECKPOINT_DUE, STOPPED, FLAGS };
+enum { STEP_NS, FAILED, SIGNALLED, CHECKPOINT_DUE, STOPPED, CANCELLED, FLAGS };
+
+/* Rank 0 looks once a second. */
+static bool is_cancelled(trial *t) {
+    const int64_t period_ns = 1000000000;
+    if (!t->root || ap_clock_ns() < t->next_cancel_look_ns) return false;
+    t->next_cancel_look_ns = ap_clock_ns() + period_ns;
+    return ap_cancel_is_asked(t->spec->job->settings.results, t->spec->index);
+}
 
 /* Collective. flags: the group's. */
 static ap_status train_step(trial *t, double flags[FLAGS], ap_error *error) {
@@ -331,6 +339,7 @@ static ap_status train_step(trial *t, double flags[FLAGS], ap_error *error) {
     flags[FAILED] = status != AP_OK;
     flags[SIGNALLED] = ap_interrupted();
     flags[STOPPED] = ap_trial_host_stopped(t->host) != NULL;
+    flags[CANCELLED] = is_cancelled(t);
     flags[CHECKPOINT_DUE] = checkpoint_s > 0 && ap_clock_s(ap_clock_ns() - t->last_checkpoint_ns) >= checkpoint_s;
     if (ap_group_ranks(t->group) > 1) {
         if (ap_group_is_broken(t->group)) return status; /* the watchdog has spoken: no collective will end */
@@ -439,6 +448,10 @@ static ap_verdict ending(const trial *t, const double flags[FLAGS], char reason[
                  isnan(loss) ? "not a number" : "infinite");
         return AP_VERDICT_DIVERGED;
     }
+    if (flags[CANCELLED] > 0) {
+        snprintf(reason, 512, "by `algoperf cancel`");
+        return AP_VERDICT_CANCELLED;
+    }
     if (flags[STOPPED] > 0) { /* on any rank: all leave together */
         const char *why = ap_trial_host_stopped(t->host);
         snprintf(reason, 512, "%s", why ? why : "the submission stopped on another rank of the group");
@@ -475,7 +488,8 @@ static ap_status train(trial *t, ap_trial_outcome *outcome, ap_error *error) {
         outcome->verdict = ending(t, flags, outcome->reason);
         live(t);
         bool over = outcome->verdict != AP_VERDICT_RUNNING;
-        if (outcome->verdict == AP_VERDICT_DIVERGED) break; /* nothing worth evaluating */
+        if (outcome->verdict == AP_VERDICT_DIVERGED || outcome->verdict == AP_VERDICT_CANCELLED)
+            break; /* nothing worth evaluating */
         if (over || evaluation_due(t)) {
             AP_TRY(evaluate(t, over, error));
             if (targets_reached(t)) outcome->verdict = AP_VERDICT_TARGET_REACHED;
@@ -561,6 +575,7 @@ ap_status ap_trial_run(ap_group *group, const ap_trial_spec *spec, ap_trial_outc
     }
     if (!status) status = conclude(&t, outcome, error);
     outcome->steps = t.clock[STEP];
+    outcome->evaluations = t.record ? ap_record_rows(t.record) : 0;
     outcome->submission_time_s = ap_clock_s(t.clock[SUBMISSION_NS]);
     outcome->best = t.best;
     outcome->buckets = t.buckets;
@@ -574,14 +589,12 @@ ap_status ap_trial_run(ap_group *group, const ap_trial_spec *spec, ap_trial_outc
     return status;
 }
 
-ap_status ap_trial_give_up(const ap_trial_spec *spec, int attempts, ap_error *error) {
+ap_status ap_trial_close(const ap_trial_spec *spec, ap_verdict verdict, const char *reason, ap_error *error) {
     trial t = {.spec = spec, .root = true};
-    char reason[512];
     ap_buckets_start(&t.buckets, AP_BUCKET_HARNESS);
     ap_status status = describe(&t, error);
     if (!status) status = open_for_verdict(&t, error);
-    snprintf(reason, sizeof reason, "ended its world %d times without progress", attempts);
-    if (!status) status = ap_record_finish(t.record, AP_VERDICT_CRASHED, reason, &t.buckets, error);
+    if (!status) status = ap_record_finish(t.record, verdict, reason, &t.buckets, error);
     if (!status) ap_checkpoint_remove_all(spec->directory);
     destroy(&t);
     return status;

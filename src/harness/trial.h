@@ -19,7 +19,7 @@ typedef struct ap_trial_outcome {
     ap_verdict verdict;
     ap_status status; /* class of a failure; AP_OK for verdicts that are not failures */
     char reason[512];
-    int64_t steps;
+    int64_t steps, evaluations;
     double submission_time_s, best; /* best validation value of the target metric; NaN: none */
     bool reached;
     ap_buckets buckets; /* this rank's */
@@ -33,12 +33,11 @@ typedef struct ap_trial_outcome {
  * (disk, memory, launch, a stuck rank) are returned, and the trial stays resumable. */
 ap_status ap_trial_run(ap_group *group, const ap_trial_spec *spec, ap_trial_outcome *outcome, ap_error *error);
 
-/* Gives the verdict `crashed` to a trial that took its world down too often; keeps the rows of its last checkpoint.
+/* Gives a verdict to a trial that is not run: AP_VERDICT_CRASHED or _CANCELLED. Keeps the rows of its last checkpoint.
  * Rank 0 of the group only. */
-ap_status ap_trial_give_up(const ap_trial_spec *spec, int attempts, ap_error *error);
+ap_status ap_trial_close(const ap_trial_spec *spec, ap_verdict verdict, const char *reason, ap_error *error);
 
-/* ---- interruption: SIGTERM, SIGUSR1 and SIGINT ask every trial to finish its step, checkpoint and leave */
-void ap_interrupt_install(void);
-bool ap_interrupted(void);
+/* The longest it may train by the job's budgets, s: the budget, or the step cap at the published seconds a step. */
+double ap_trial_expected_s(const ap_trial_spec *spec);
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "harness/claim.h"
 #include "harness/sweep.h"
+#include "harness/tree.h"
 
 #include <dirent.h>
 #include <ftw.h>
@@ -329,7 +330,74 @@ static void test_step_cap_and_evaluation_by_steps(void) {
     check_clock("trials = 1; max_steps = 25; eval_every = 10;", "still.json", AP_VERDICT_STEP_CAP, "10 20 25");
 }
 
-/* ---- signals: the last test, since a signal stays */
+/* ---- the index of verdicts */
+
+static void remove_result(const ap_job *job, int trial) {
+    char directory[AP_PATH], path[AP_PATH + 16];
+    CHECK_INT(ap_trial_directory(job, 0, 0, 0, trial, directory, NULL), AP_OK);
+    snprintf(path, sizeof path, "%s/result.h5", directory);
+    CHECK_INT(unlink(path), 0);
+}
+
+/* Results are the truth: what is removed runs again, and an index that is lost is made again. */
+static void test_the_index_follows_the_results(void) {
+    ap_job *job =
+        open_job("ranks_per_trial = 1; trials = 3; max_steps = 4; eval_every = 2;", "", "submission = \"nadamw\";");
+    ap_sweep_summary summary;
+    ap_error error;
+    char entry[AP_PATH];
+    ino_t kept = 0;
+    sweep(job, &summary, &error);
+    snprintf(entry, sizeof entry, "%s/.sweep/verdicts/000000", job->settings.results);
+    if (world_rank == 0) {
+        CHECK_INT(summary.verdicts[AP_VERDICT_RUNNING], 0);
+        CHECK(ap_file_exists(entry));
+        kept = result_file(job, 0, 0);
+        unlink(entry);
+        remove_result(job, 1);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    sweep(job, &summary, &error);
+    if (world_rank == 0) {
+        CHECK_INT(summary.verdicts[AP_VERDICT_RUNNING], 0);
+        CHECK(ap_file_exists(entry));
+        CHECK(result_file(job, 0, 0) == kept);
+        CHECK_INT(count_events(job, 0, 0, "started"), 1);
+        CHECK(result_of(job, 1).steps > 0);
+        CHECK_INT(claims_in(job), 0);
+    }
+    ap_job_close(job);
+    end();
+}
+
+static void test_a_cancelled_trial_ends_unrun(void) {
+    ap_job *job = open_job("trials = 2; max_steps = 4; eval_every = 2;", "", "submission = \"nadamw\";");
+    if (world_rank == 0) {
+        CHECK_INT(ap_tree_prepare(job->settings.results, NULL), AP_OK);
+        CHECK_INT(ap_cancel_ask(job->settings.results, 1, NULL), AP_OK);
+    }
+    MPI_Barrier(MPI_COMM_WORLD);
+    ap_sweep_summary summary;
+    ap_error error;
+    CHECK(sweep(job, &summary, &error) <= AP_TARGET_NOT_REACHED);
+    if (world_rank == 0) {
+        CHECK_INT(summary.verdicts[AP_VERDICT_CANCELLED], 1);
+        CHECK_INT(result_of(job, 1).verdict, AP_VERDICT_CANCELLED);
+        CHECK_INT(result_of(job, 1).steps, 0);
+        CHECK(result_of(job, 0).steps > 0);
+        CHECK(!ap_cancel_is_asked(job->settings.results, 1));
+        CHECK_INT(claims_in(job), 0);
+    }
+    ap_job_close(job);
+    end();
+}
+
+static void on_alarm(int number) {
+    (void)number;
+    raise(SIGUSR1);
+}
+
+/* ---- signals: the last tests, since a signal stays */
 
 static void test_a_signal_on_one_rank_stops_all_with_a_checkpoint(void) {
     ap_job *job = open_job("trials = 2; max_steps = 8; eval_every = 4;", "", "submission = \"nadamw\";");
@@ -350,6 +418,25 @@ static void test_a_signal_on_one_rank_stops_all_with_a_checkpoint(void) {
     end();
 }
 
+/* The signal of one rank ends all groups, not only its own. */
+static void test_a_signal_reaches_the_other_groups(void) {
+    if (world_ranks == 1) return;
+    ap_job *job = open_job("ranks_per_trial = 1; trials = 8; max_steps = 1000000; max_runtime_s = 1e6;",
+                           "sleep_ms = 1.0;", "submission = \"nadamw\"; search_space = \"still.json\";");
+    ap_interrupt_install();
+    if (world_rank == world_ranks - 1) signal(SIGALRM, on_alarm), alarm(1);
+    ap_sweep_summary summary;
+    ap_error error;
+    CHECK_INT(sweep(job, &summary, &error), AP_INTERRUPTED); /* or never ends */
+    ap_interrupt_forget();
+    if (world_rank == 0) {
+        CHECK_INT(summary.verdicts[AP_VERDICT_RUNNING], 1); /* still.json has one point */
+        CHECK_INT(claims_in(job), 0);
+    }
+    ap_job_close(job);
+    end();
+}
+
 static void quiet(void) {
     ap_log_open(world_rank, false, AP_LOG_ERROR);
 }
@@ -360,4 +447,5 @@ AP_MPI_TEST_MAIN(quiet, test_every_trial_gets_one_verdict, test_claimed_trials_a
                  test_failure_before_the_first_step_is_recorded, test_launch_that_does_not_fit_is_refused,
                  test_evaluations_by_time_and_the_budget, test_self_tuning_has_half_as_much_again,
                  test_own_budget_leaves_the_clock_alone, test_step_cap_and_evaluation_by_steps,
-                 test_a_signal_on_one_rank_stops_all_with_a_checkpoint)
+                 test_the_index_follows_the_results, test_a_cancelled_trial_ends_unrun,
+                 test_a_signal_reaches_the_other_groups, test_a_signal_on_one_rank_stops_all_with_a_checkpoint)
