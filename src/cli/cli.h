@@ -12,13 +12,15 @@ ap_status ap_cli_parse(const ap_command *command, int argc, char **argv, const a
 ap_status ap_cli_integer(const char *name, const char *text, int64_t least, int64_t most, int64_t *value,
                          ap_error *error);
 ap_status ap_cli_number(const char *name, const char *text, double least, double most, double *value, ap_error *error);
-/* `run` before MPI_Init: a signal that comes early is remembered too, and whoever read the log may go away without
- * ending the training. */
-void ap_run_guard_signals(void);
 /* Prints the error and returns its exit code. */
 int ap_cli_report(const ap_error *error);
 
 extern const ap_command ap_command_run, ap_command_list, ap_command_prepare, ap_command_verify, ap_command_bench,
     ap_command_inspect, ap_command_calibrate, ap_command_doctor;
+
+/* `run` before MPI_Init. Signals are remembered from here on, and whoever read the log may go away without ending the
+ * training. True if this process was the launcher of isolation = "step", which must not be an MPI process; *code is
+ * then the exit code. */
+bool ap_run_as_launcher(int argc, char **argv, int *code);
 
 #endif

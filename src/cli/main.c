@@ -80,7 +80,6 @@ static ap_status check_launch(ap_error *error) {
 static int run_parallel(const ap_command *command, int argc, char **argv) {
     int provided, rank;
     ap_error error;
-    if (command == &ap_command_run) ap_run_guard_signals();
     if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided)) {
         ap_fail(&error, AP_ENVIRONMENT, "MPI could not be initialised");
         return ap_cli_report(&error);
@@ -120,6 +119,8 @@ int main(int argc, char **argv) {
         if (ap_isa_check(&error)) return ap_cli_report(&error);
         bool wants_help = false;
         for (int a = 2; a < argc && strcmp(argv[a], "--"); a++) wants_help |= !strcmp(argv[a], "--help");
+        int code;
+        if (commands[i] == &ap_command_run && !wants_help && ap_run_as_launcher(argc - 1, argv + 1, &code)) return code;
         return check_output(commands[i], commands[i]->parallel && !wants_help
                                              ? run_parallel(commands[i], argc - 1, argv + 1)
                                              : commands[i]->run(argc - 1, argv + 1));

@@ -64,8 +64,8 @@ static void process_namespace(char text[64]) {
     text[n < 0 ? 0 : n] = 0;
 }
 
-/* marks: take-over marks of this trial lie about, to be removed with the claim. */
-static char *our_claim(const char *world, int64_t progress, int64_t attempts, bool marks) {
+/* after: the world it is taken over from (then take-over marks lie about, to be removed with the claim), or "". */
+static char *our_claim(const char *world, int64_t progress, int64_t attempts, const char *after) {
     char host[256] = "", boot[64], space[64], now[24];
     ap_slurm_place slurm;
     gethostname(host, sizeof host - 1);
@@ -74,11 +74,11 @@ static char *our_claim(const char *world, int64_t progress, int64_t attempts, bo
     ap_clock_utc(now);
     ap_slurm_place_here(&slurm);
     json_t *claim = json_pack(
-        "{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:b}", "host", host, "boot", boot,
+        "{s:s, s:s, s:s, s:I, s:I, s:I, s:s, s:s, s:s, s:s, s:I, s:s, s:s, s:I, s:I, s:s}", "host", host, "boot", boot,
         "namespace", space, "pid", (json_int_t)getpid(), "process_start", (json_int_t)process_start(getpid()), "user",
         (json_int_t)getuid(), "slurm_cluster", slurm.cluster, "slurm_job", slurm.job, "slurm_array_task",
         slurm.array_task, "slurm_step", slurm.step, "slurm_restart", (json_int_t)slurm.restart, "world", world, "time",
-        now, "progress", (json_int_t)progress, "attempts", (json_int_t)attempts, "marks", marks);
+        now, "progress", (json_int_t)progress, "attempts", (json_int_t)attempts, "after", after);
     char *text = claim ? json_dumps(claim, JSON_INDENT(1)) : NULL;
     json_decref(claim);
     return text;
@@ -167,6 +167,7 @@ static void fill_info(const json_t *claim, ap_claim_info *info) {
     snprintf(info->host, sizeof info->host, "%s", get_text(claim, "host"));
     snprintf(info->slurm_job, sizeof info->slurm_job, "%s", get_text(claim, "slurm_job"));
     snprintf(info->world, sizeof info->world, "%s", get_text(claim, "world"));
+    snprintf(info->after, sizeof info->after, "%s", get_text(claim, "after"));
     snprintf(info->since, sizeof info->since, "%s", get_text(claim, "time"));
 }
 
@@ -210,10 +211,10 @@ static bool still_holds(const char *path, const char *old, size_t n) {
 
 /* The mark alone does not decide: a slow contender can create it again after the winner has finished, removed the marks
  * and let others claim anew. So the winner replaces the claim only if it is still the one it saw. */
-static ap_status take_over(const char *path, const char *old, size_t n, const ap_claimant *by, int64_t progress,
-                           ap_claim *claim, ap_error *error) {
+static ap_status take_over(const char *path, const char *old, size_t n, const char *after, const ap_claimant *by,
+                           int64_t progress, ap_claim *claim, ap_error *error) {
     char mark[AP_PATH];
-    char *text = our_claim(by->world, progress, claim->attempts, true);
+    char *text = our_claim(by->world, progress, claim->attempts, after);
     if (!text) return ap_fail(error, AP_ENVIRONMENT, "out of memory for a claim");
     bool ours = false;
     ap_status status = create_mark(path, old, n, by, text, mark, &ours, error);
@@ -244,7 +245,8 @@ static ap_status take_if_void(const ap_claimant *by, const char *path, int64_t p
     if (is_void(held, by)) {
         bool progressed = progress > get_number(held, "progress");
         claim->attempts = progressed || !held ? 1 : get_number(held, "attempts") + 1;
-        status = take_over(path, old, n, by, progress, claim, error);
+        const char *world = get_text(held, "world");
+        status = take_over(path, old, n, *world ? world : "unknown", by, progress, claim, error);
     } else {
         ap_claim_info info;
         fill_info(held, &info);
@@ -260,7 +262,7 @@ ap_status ap_claim_take(const ap_claimant *by, int trial, int64_t progress, ap_c
     char path[AP_PATH];
     AP_TRY(path_of(path, by->results, trial, error));
     if (!ap_file_exists(path)) { /* one operation in place of ten that would be in vain */
-        char *text = our_claim(by->world, progress, 1, false);
+        char *text = our_claim(by->world, progress, 1, "");
         if (!text) return ap_fail(error, AP_ENVIRONMENT, "out of memory for a claim");
         ap_status status = ap_create_exclusive(path, text, strlen(text), &claim->taken, error);
         free(text);
@@ -346,12 +348,23 @@ void ap_claim_release(const char *results, int trial) {
     /* else it was reclaimed: it is another's now */
     bool ours = claim && by_process(claim) == AP_OWNER_LIVES && get_number(claim, "pid") == getpid();
     /* The claim goes last: while it is there nobody else can make one, whose marks these would be. */
-    if (ours && json_is_true(json_object_get(claim, "marks"))) remove_marks(results, trial);
+    if (ours && *get_text(claim, "after")) remove_marks(results, trial);
     if (ours) unlink(path);
     json_decref(claim);
 }
 
 /* ---- worlds */
+
+void ap_world_name_make(char world[128]) {
+    char host[256] = "", space[64];
+    gethostname(host, sizeof host - 1);
+    process_namespace(space);
+    for (char *c = host; *c; c++)
+        if (ap_world_name_check((char[]){*c, 0}, NULL)) *c = '_';
+    const char *number = space + strcspn(space, "0123456789"); /* pid:[4026531836] */
+    snprintf(world, 128, "%.30s.%ld.%.*s.%lld", host, (long)getpid(), (int)strspn(number, "0123456789"), number,
+             (long long)ap_clock_ns());
+}
 
 ap_status ap_world_name_check(const char *world, ap_error *error) {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";

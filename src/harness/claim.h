@@ -45,7 +45,9 @@ void ap_claim_release(const char *results, int trial);
 typedef enum ap_owner { AP_OWNER_UNKNOWN, AP_OWNER_LIVES, AP_OWNER_GONE } ap_owner;
 typedef struct ap_claim_info {
     ap_owner owner;
-    char host[256], slurm_job[24], world[128], since[40]; /* since: UTC */
+    char host[256], slurm_job[24], world[128];
+    char after[128]; /* the world it was taken over from; "": from none */
+    char since[40];  /* UTC */
     int64_t pid, progress, attempts;
 } ap_claim_info;
 /* False: nobody has the trial. */
@@ -58,6 +60,8 @@ ap_status ap_claims_list(const char *results, int trials, unsigned char *claimed
 void ap_claims_tidy(const char *results);
 
 /* ---- worlds */
+/* A name that no other world has: host, process and its namespace, time. Room for 20 more letters. */
+void ap_world_name_make(char world[128]);
 /* Letters, digits, '.', '_' and '-', 1 to 100 of them. */
 ap_status ap_world_name_check(const char *world, ap_error *error);
 /* All processes of this world have ended: said by the launcher that waited for them. */

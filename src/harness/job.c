@@ -272,8 +272,21 @@ static ap_status open_budgets(ap_job *job, const ap_section *root, ap_error *err
     return AP_OK;
 }
 
+static const char *const lists[] = {"workloads", "submissions", NULL};
+
+ap_status ap_job_peek(const char *path, ap_isolation *isolation, ap_error *error) {
+    ap_job_settings settings = {0};
+    ap_config *config;
+    AP_TRY(ap_config_read(path, &config, error));
+    ap_status status =
+        ap_section_read(ap_config_root(config), settings_options, COUNT(settings_options), lists, &settings, error);
+    if (!status) *isolation = (ap_isolation)choice(isolations, settings.isolation);
+    ap_options_free(settings_options, COUNT(settings_options), &settings);
+    ap_config_destroy(config);
+    return status;
+}
+
 static ap_status load(ap_job *job, ap_error *error) {
-    static const char *const lists[] = {"workloads", "submissions", NULL};
     AP_TRY(ap_config_read(job->path, &job->config, error));
     const ap_section *root = ap_config_root(job->config);
     AP_TRY(ap_section_read(root, settings_options, COUNT(settings_options), lists, &job->settings, error));

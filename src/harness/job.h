@@ -69,6 +69,8 @@ typedef struct ap_job {
  * by itself. Not collective. Main thread only. */
 ap_status ap_job_open(const char *path, ap_job **job, ap_error *error);
 void ap_job_close(ap_job *job); /* NULL is fine */
+/* Only how its groups are to be started; checks no more than that needs. */
+ap_status ap_job_peek(const char *path, ap_isolation *isolation, ap_error *error);
 
 /* For --help: the tables. */
 void ap_job_help(FILE *out);

@@ -19,7 +19,8 @@ typedef struct sweep {
     bool wait;
     char world[128]; /* names this world in its claims */
     ap_group *group;
-    int number; /* of this group in its world, or among the launcher's */
+    int number;    /* of this group in its world, or among the launcher's */
+    bool launched; /* by a launcher, which has entered the tree and checked its index, and counts at the end */
     ap_trial_list list;
     unsigned char *finished, *claimed; /* [trials], by number in the tree: as of the last look */
     bool looked;                       /* there was a search before */
@@ -252,22 +253,16 @@ static ap_status split(MPI_Comm world, const ap_job *job, MPI_Comm *mine, int *n
 
 /* A text that all ranks of this world share and no other world has. */
 static void name_world(sweep *s, MPI_Comm world, const char *given) {
-    char host[64] = "", space[64] = "";
-    gethostname(host, sizeof host - 1);
-    ssize_t n = readlink("/proc/self/ns/pid", space, sizeof space - 1);
-    for (char *c = host; *c; c++)
-        if (ap_world_name_check((char[]){*c, 0}, NULL)) *c = '_';
     if (given)
         snprintf(s->world, sizeof s->world, "%s", given);
     else
-        snprintf(s->world, sizeof s->world, "%.40s.%ld.%.*s.%lld", host, (long)getpid(), n > 6 ? (int)n - 6 : 0,
-                 space + 5, (long long)ap_clock_ns());
+        ap_world_name_make(s->world);
     MPI_Bcast(s->world, sizeof s->world, MPI_CHAR, 0, world);
     s->claimant.world = s->world;
 }
 
-/* Group, list of trials, result tree. A launcher has entered the tree and checked its index already. */
-static ap_status start(sweep *s, MPI_Comm comm, bool launched, ap_error *error) {
+/* Group, list of trials, result tree. */
+static ap_status start(sweep *s, MPI_Comm comm, ap_error *error) {
     const ap_job_settings *settings = &s->job->settings;
     AP_TRY(ap_group_create(comm, (int)settings->shards, settings->watchdog_s, &s->group, error));
     ap_status status = ap_trial_list_make(s->job, &s->list, error);
@@ -277,7 +272,7 @@ static ap_status start(sweep *s, MPI_Comm comm, bool launched, ap_error *error) 
     }
     if (!status && ap_group_rank(s->group) == 0) {
         status = ap_sweep_enter(s->job, &s->list, error);
-        if (!status && !launched && s->number == 0) ap_sweep_check_verdicts(s->job, &s->list);
+        if (!status && !s->launched && s->number == 0) ap_sweep_check_verdicts(s->job, &s->list);
     }
     return ap_group_agree(s->group, status, error);
 }
@@ -307,7 +302,7 @@ static ap_status conclude(const sweep *s, MPI_Comm world, ap_status status, bool
     summary->interrupted = worst[1] != 0;
     if (status) return status;
     if (worst[0]) return ap_fail(error, (ap_status)worst[0], "another group of this world failed");
-    int code = rank == 0 ? (int)ap_sweep_count(s->job, &s->list, s->world, summary, error) : 0;
+    int code = rank == 0 && !s->launched ? (int)ap_sweep_count(s->job, &s->list, s->world, summary, error) : 0;
     MPI_Bcast(&code, 1, MPI_INT, 0, world);
     if (summary->interrupted)
         return ap_fail(error, AP_INTERRUPTED, "stopped by a signal; run the same command again to go on");
@@ -318,7 +313,8 @@ ap_status ap_sweep_run(MPI_Comm world, const ap_sweep_options *options, ap_sweep
                        ap_error *error) {
     sweep s = {.job = options->job,
                .claimant = {.results = options->job->settings.results, .reclaim = options->reclaim},
-               .wait = options->wait};
+               .wait = options->wait,
+               .launched = options->world != NULL};
     MPI_Comm comm = MPI_COMM_NULL;
     bool interrupted = false;
     int rank_in_group;
@@ -329,7 +325,7 @@ ap_status ap_sweep_run(MPI_Comm world, const ap_sweep_options *options, ap_sweep
     name_world(&s, world, options->world);
     MPI_Comm_rank(comm, &rank_in_group);
     AP_TRY(ap_interrupt_share(world, rank_in_group == 0, error));
-    ap_status status = start(&s, comm, options->world != NULL, error);
+    ap_status status = start(&s, comm, error);
     if (!status) status = run_trials(&s, &interrupted, error);
     *broken = s.group && ap_group_is_broken(s.group);
     if (!*broken) {
