@@ -74,7 +74,7 @@ static ap_status build(ap_engine *e, ap_error *error) {
     e->new_state = calloc(state * (size_t)local + 1, sizeof(float));
     e->state_doubles = calloc(state * (size_t)local + 1, sizeof(double));
     e->state_total = calloc(state + 1, sizeof(double));
-    e->shard_sums = calloc((size_t)local * (AP_MAX_SUMS + 1), sizeof(double));
+    e->shard_sums = calloc((size_t)local * (AP_MAX_SUMS + 2), sizeof(double));
     if (!e->tape || !e->new_state || !e->state_doubles || !e->state_total || !e->shard_sums)
         return ap_fail(error, AP_ENVIRONMENT, "out of memory for the gradients of %lld parameters",
                        (long long)ap_params_elements(e->params));
@@ -318,11 +318,11 @@ static ap_status evaluate_shard(ap_engine *e, int split, int shard, int64_t begi
  * add up in order. Collective. */
 static ap_status evaluate_split(ap_engine *e, int split, double *metrics, ap_error *error) {
     const ap_problem *p = e->options.problem;
-    const int n = p->workload->sum_count + 1; /* the last one counts failures */
+    const int sum_count = p->workload->sum_count, failed = sum_count, stopped = failed + 1, n = stopped + 1;
     int shards = ap_group_shards(e->options.group), first = ap_group_first_shard(e->options.group);
     int local = ap_group_local_shards(e->options.group);
     int64_t examples = ap_engine_examples(e, split), batch = p->scale.eval_batch_size;
-    double total[AP_MAX_SUMS + 1], sums[AP_MAX_SUMS + 1] = {0};
+    double total[AP_MAX_SUMS + 2], sums[AP_MAX_SUMS + 2] = {0};
     for (int64_t start = 0; start < examples; start += batch) {
         int64_t size = examples - start < batch ? examples - start : batch;
         memset(e->shard_sums, 0, (size_t)(local * n) * sizeof(double));
@@ -334,11 +334,13 @@ static ap_status evaluate_split(ap_engine *e, int split, double *metrics, ap_err
                            : evaluate_shard(e, split, shard, start + size * shard / shards,
                                             start + size * (shard + 1) / shards, e->shard_sums + s * n, &failure);
             if (status) carry(e, status, &failure);
-            e->shard_sums[s * n + n - 1] = status ? 1 : 0;
+            e->shard_sums[s * n + failed] = status ? 1 : 0;
         }
+        e->shard_sums[stopped] = e->options.interrupted && e->options.interrupted() ? 1 : 0;
         AP_TRY(ap_group_sum_shards(e->options.group, e->shard_sums, n, total, error));
-        if (total[n - 1] > 0) return agree_on_carried(e, error);
-        for (int i = 0; i < n; i++) sums[i] += total[i];
+        if (total[failed] > 0) return agree_on_carried(e, error);
+        if (total[stopped] > 0) return ap_fail(error, AP_INTERRUPTED, "an evaluation was left by a signal");
+        for (int i = 0; i < sum_count; i++) sums[i] += total[i];
     }
     p->workload->metrics(sums, examples, metrics);
     return AP_OK;

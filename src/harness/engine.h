@@ -18,6 +18,7 @@ typedef struct ap_engine_options {
     ap_math math;
     uint64_t seed; /* of the trial */
     int64_t global_batch;
+    bool (*interrupted)(void); /* asked between the batches of an evaluation; NULL: never */
 } ap_engine_options;
 
 /* Declares and initialises parameters and state. Collective. AP_CONFIG if the batch does not fit shards and data. */
@@ -48,7 +49,8 @@ ap_status ap_engine_loss_and_gradient(ap_engine *engine, int64_t step, int call,
                                       double *loss, ap_error *error);
 
 /* Metrics of the three splits in the workload's order; NaN for a split that is not there. Bits do not depend on the
- * number of ranks. Collective. */
+ * number of ranks. AP_INTERRUPTED on all ranks if `interrupted` says so on one: nothing has changed, it can be done
+ * again. Collective. */
 ap_status ap_engine_evaluate(ap_engine *engine, double metrics[AP_SPLITS][AP_MAX_METRICS], ap_error *error);
 
 /* Where this rank's time went since creation, warm-up included: for `bench` and `calibrate`. Not collective. */

@@ -15,7 +15,17 @@
 /* ---- a running trial */
 
 /* What a checkpoint keeps of the clock, besides the buckets. */
-enum { SUBMISSION_NS, EVALUATION_NS, LOGGING_NS, LAST_EVALUATION_NS, PREEMPTIONS, BATCHES, STEP, CLOCKS };
+enum {
+    SUBMISSION_NS,
+    EVALUATION_NS,
+    LOGGING_NS,
+    LAST_EVALUATION_NS,
+    PREEMPTIONS,
+    BATCHES,
+    STEP,
+    EVALUATING, /* 1: prepare_for_eval is done, the evaluation itself was left by a signal */
+    CLOCKS
+};
 
 typedef struct trial {
     const ap_trial_spec *spec;
@@ -37,7 +47,8 @@ typedef struct trial {
     int64_t last_checkpoint_ns, next_cancel_look_ns;
     int64_t agreement_ns; /* in the harness bucket: how the step went, waiting for the slowest rank */
     bool reached[AP_SPLITS];
-    bool evaluated; /* at this step */
+    uint8_t
+        stop_reason[512]; /* the submission's, as text; kept by a checkpoint that is made before the last evaluation */
     double best;
 } trial;
 
@@ -182,13 +193,15 @@ static ap_status add_set(ap_blob *blobs, int *n, const char *group, ap_params *s
 static ap_status collect(trial *t, ap_blob **blobs, int *n, ap_error *error) {
     ap_params *params = ap_engine_params(t->engine), *state = ap_engine_state(t->engine);
     int states = ap_trial_host_blobs(t->host);
-    size_t room = (size_t)(ap_params_count(params) + ap_params_count(state) + states + 2 + AP_RECORD_BLOBS);
+    size_t room = (size_t)(ap_params_count(params) + ap_params_count(state) + states + 3 + AP_RECORD_BLOBS);
     *n = 0;
     *blobs = calloc(room, sizeof **blobs);
     if (!*blobs) return ap_fail(error, AP_ENVIRONMENT, "out of memory for a checkpoint");
     t->clock[BATCHES] = ap_engine_batches_drawn(t->engine);
     (*blobs)[(*n)++] = (ap_blob){.name = "/clock", .type = AP_I64, .n = CLOCKS, .data = t->clock};
     (*blobs)[(*n)++] = (ap_blob){.name = "/buckets", .type = AP_I64, .n = AP_BUCKETS, .data = t->buckets.ns};
+    (*blobs)[(*n)++] =
+        (ap_blob){.name = "/stop_reason", .type = AP_U8, .n = sizeof t->stop_reason, .data = t->stop_reason};
     AP_TRY(add_set(*blobs, n, "parameters", params, error));
     AP_TRY(add_set(*blobs, n, "model_state", state, error));
     for (int i = 0; i < states; i++) ap_trial_host_blob(t->host, i, &(*blobs)[(*n)++]);
@@ -221,6 +234,7 @@ static ap_status restore_root(trial *t, const ap_checkpoint *from, ap_blob *blob
         AP_TRY(ap_checkpoint_find(from, blobs[i].name, blobs[i].type, blobs[i].n, &data, error));
         memcpy(blobs[i].data, data, (size_t)blobs[i].n * ap_dtype_size(blobs[i].type));
     }
+    t->stop_reason[sizeof t->stop_reason - 1] = '\0';
     for (int i = 0; i < AP_BUCKETS; i++)
         if (t->buckets.ns[i] < 0) return ap_fail(error, AP_DATA, "%s: negative time in a bucket", from->path);
     return AP_OK;
@@ -289,6 +303,21 @@ static ap_status begin_or_resume(trial *t, ap_error *error) {
     return share_evaluations(t, error);
 }
 
+/* A signal on any rank. Collective. */
+static ap_status group_interrupted(trial *t, bool *interrupted, ap_error *error) {
+    double flag = ap_interrupted();
+    AP_TRY(ap_group_max_f64(t->group, &flag, 1, error));
+    *interrupted = flag > 0;
+    return AP_OK;
+}
+
+/* AP_INTERRUPTED between the parts of set-up: nothing is lost by leaving. Collective. */
+static ap_status go_on(trial *t, ap_error *error) {
+    bool interrupted;
+    AP_TRY(group_interrupted(t, &interrupted, error));
+    return interrupted ? ap_fail(error, AP_INTERRUPTED, "set-up was left by a signal") : AP_OK;
+}
+
 static ap_status set_up(trial *t, ap_error *error) {
     const ap_job *job = t->spec->job;
     ap_kernels_set_threads((int)job->settings.threads);
@@ -299,9 +328,12 @@ static ap_status set_up(trial *t, ap_error *error) {
                                 .dataset = job->workload[t->spec->workload].dataset,
                                 .math = job->math,
                                 .seed = t->seed,
-                                .global_batch = t->global_batch};
+                                .global_batch = t->global_batch,
+                                .interrupted = ap_interrupted};
     AP_TRY(ap_engine_create(&engine, &t->engine, error));
+    AP_TRY(go_on(t, error));
     AP_TRY(ap_engine_warm_up(t->engine, error));
+    AP_TRY(go_on(t, error));
     ap_host_options host = {.group = t->group,
                             .engine = t->engine,
                             .problem = t->problem,
@@ -312,6 +344,7 @@ static ap_status set_up(trial *t, ap_error *error) {
                             .threads = (int)job->settings.threads};
     AP_TRY(ap_group_agree(t->group, ap_trial_host_create(&host, &t->host, error), error));
     AP_TRY(ap_group_agree(t->group, ap_trial_host_init(t->host, error), error));
+    AP_TRY(go_on(t, error));
     AP_TRY(begin_or_resume(t, error));
     return ap_group_agree(t->group, ap_engine_start(t->engine, t->clock[BATCHES], error), error);
 }
@@ -355,11 +388,21 @@ static ap_status train_step(trial *t, double flags[FLAGS], ap_error *error) {
     if (flags[FAILED] > 0) return ap_group_agree(t->group, status, error);
     t->clock[STEP]++;
     t->clock[SUBMISSION_NS] += (int64_t)flags[STEP_NS];
-    t->evaluated = false;
     ap_trial_host_set_time(t->host, ap_clock_s(t->clock[SUBMISSION_NS]));
     if (t->root)
         ap_record_step(t->record, t->clock[STEP], ap_trial_host_loss(t->host), ap_clock_s(t->clock[SUBMISSION_NS]));
+    if (flags[STOPPED] > 0) { /* on any rank: all leave together */
+        const char *why = ap_trial_host_stopped(t->host);
+        snprintf((char *)t->stop_reason, sizeof t->stop_reason, "%s",
+                 why ? why : "the submission stopped on another rank of the group");
+    }
     return AP_OK;
+}
+
+/* The next step; or none, if a signal has left the evaluation after the last one. Collective. */
+static ap_status advance(trial *t, double flags[FLAGS], ap_error *error) {
+    memset(flags, 0, FLAGS * sizeof *flags);
+    return t->clock[EVALUATING] ? AP_OK : train_step(t, flags, error);
 }
 
 /* All ranks must hold the same parameters: a flipped bit in one replica ends the trial here and is named. Collective.
@@ -387,8 +430,8 @@ static void report(const trial *t, const ap_eval_row *row) {
            ap_target_reached(t->problem->direction, value, t->problem->validation_target) ? ", reached" : "");
 }
 
-/* prepare_for_eval (timed), the three splits, the row, a checkpoint. Collective. */
-static ap_status evaluate(trial *t, bool last, ap_error *error) {
+/* Timed. Collective. */
+static ap_status prepare_for_eval(trial *t, ap_error *error) {
     ap_buckets_switch(&t->buckets, AP_BUCKET_SUBMISSION);
     ap_status status = ap_trial_host_prepare_for_eval(t->host, error);
     double ns = (double)ap_buckets_switch(&t->buckets, AP_BUCKET_EVALUATION);
@@ -396,10 +439,21 @@ static ap_status evaluate(trial *t, bool last, ap_error *error) {
     AP_TRY(ap_group_max_f64(t->group, &ns, 1, error));
     t->clock[SUBMISSION_NS] += (int64_t)ns;
     ap_trial_host_set_time(t->host, ap_clock_s(t->clock[SUBMISSION_NS]));
+    t->clock[EVALUATING] = 1;
+    return AP_OK;
+}
 
+/* The three splits after prepare_for_eval, the row, a checkpoint. AP_INTERRUPTED: left by a signal, with a checkpoint
+ * from which a resume evaluates the same parameters. Collective. */
+static ap_status evaluate(trial *t, bool last, ap_error *error) {
+    if (!t->clock[EVALUATING]) AP_TRY(prepare_for_eval(t, error));
+    ap_buckets_switch(&t->buckets, AP_BUCKET_EVALUATION);
     ap_eval_row row = {.global_step = t->clock[STEP], .preemption_count = t->clock[PREEMPTIONS]};
     double metrics[AP_SPLITS][AP_MAX_METRICS];
-    AP_TRY(ap_engine_evaluate(t->engine, metrics, error));
+    ap_status status = ap_engine_evaluate(t->engine, metrics, error);
+    if (status == AP_INTERRUPTED) AP_TRY(save(t, error));
+    AP_TRY(status);
+    t->clock[EVALUATING] = 0;
     AP_TRY(check_replicas(t, &row.parameter_digest, error));
     memcpy(row.metric, metrics, sizeof row.metric);
     for (int s = 0; s < AP_SPLITS; s++) row.num_examples[s] = ap_engine_examples(t->engine, s);
@@ -417,7 +471,6 @@ static ap_status evaluate(trial *t, bool last, ap_error *error) {
     }
     AP_TRY(ap_group_agree(t->group, status, error));
     t->clock[LAST_EVALUATION_NS] = (int64_t)(trial_time_s(t) * 1e9);
-    t->evaluated = true;
     t->clock[LOGGING_NS] += ap_buckets_switch(&t->buckets, AP_BUCKET_HARNESS);
     return last ? AP_OK : save(t, error);
 }
@@ -452,9 +505,8 @@ static ap_verdict ending(const trial *t, const double flags[FLAGS], char reason[
         snprintf(reason, 512, "by `algoperf cancel`");
         return AP_VERDICT_CANCELLED;
     }
-    if (flags[STOPPED] > 0) { /* on any rank: all leave together */
-        const char *why = ap_trial_host_stopped(t->host);
-        snprintf(reason, 512, "%s", why ? why : "the submission stopped on another rank of the group");
+    if (*t->stop_reason) {
+        snprintf(reason, 512, "%s", (const char *)t->stop_reason);
         return AP_VERDICT_STOPPED;
     }
     if (trial_time_s(t) >= t->budget_s * (1 - rounding)) return AP_VERDICT_BUDGET_SPENT;
@@ -469,13 +521,38 @@ static void live(const trial *t) {
                 t->budget_s, t->head.target_metric, t->best);
 }
 
+/* What follows a step: an evaluation, a checkpoint, or leaving. Collective. */
+static ap_status after_step(trial *t, const double flags[FLAGS], ap_trial_outcome *outcome, ap_error *error) {
+    bool over = outcome->verdict != AP_VERDICT_RUNNING, written = false;
+    if (over || t->clock[EVALUATING] || evaluation_due(t)) {
+        ap_status status = evaluate(t, over, error);
+        if (status == AP_INTERRUPTED) {
+            outcome->verdict = AP_VERDICT_RUNNING;
+            *outcome->reason = '\0';
+            outcome->interrupted = true;
+            return AP_OK;
+        }
+        AP_TRY(status);
+        if (targets_reached(t)) outcome->verdict = AP_VERDICT_TARGET_REACHED;
+        written = true;
+    }
+    if (outcome->verdict != AP_VERDICT_RUNNING) return AP_OK;
+    outcome->interrupted = flags[SIGNALLED] > 0;
+    if (!written && (outcome->interrupted || flags[CHECKPOINT_DUE] > 0)) {
+        AP_TRY(save(t, error));
+        written = true;
+    }
+    /* A signal that came meanwhile needs no further step, whose checkpoint would take that time again. */
+    return written && !outcome->interrupted ? group_interrupted(t, &outcome->interrupted, error) : AP_OK;
+}
+
 /* Trains to a verdict or an interruption. Collective. */
 static ap_status train(trial *t, ap_trial_outcome *outcome, ap_error *error) {
     enum { ROOM = 1 << 14 }; /* steps reserved at a time, outside the timed region */
     char activity[64];
     int64_t reserved = 0;
     outcome->verdict = targets_reached(t) ? AP_VERDICT_TARGET_REACHED : AP_VERDICT_RUNNING;
-    while (outcome->verdict == AP_VERDICT_RUNNING) {
+    while (outcome->verdict == AP_VERDICT_RUNNING && !outcome->interrupted) {
         snprintf(activity, sizeof activity, "step %" PRId64, t->clock[STEP] + 1);
         ap_group_set_activity(t->group, activity);
         if (reserved-- == 0) {
@@ -484,23 +561,12 @@ static ap_status train(trial *t, ap_trial_outcome *outcome, ap_error *error) {
             reserved = ROOM - 1;
         }
         double flags[FLAGS];
-        AP_TRY(train_step(t, flags, error));
+        AP_TRY(advance(t, flags, error));
         outcome->verdict = ending(t, flags, outcome->reason);
         live(t);
-        bool over = outcome->verdict != AP_VERDICT_RUNNING;
         if (outcome->verdict == AP_VERDICT_DIVERGED || outcome->verdict == AP_VERDICT_CANCELLED)
             break; /* nothing worth evaluating */
-        if (over || evaluation_due(t)) {
-            AP_TRY(evaluate(t, over, error));
-            if (targets_reached(t)) outcome->verdict = AP_VERDICT_TARGET_REACHED;
-            if (outcome->verdict == AP_VERDICT_RUNNING && flags[SIGNALLED] == 0) continue;
-        }
-        if (outcome->verdict == AP_VERDICT_RUNNING && flags[SIGNALLED] > 0) {
-            if (!t->evaluated) AP_TRY(save(t, error)); /* else the evaluation has written one */
-            outcome->interrupted = true;
-            break;
-        }
-        if (outcome->verdict == AP_VERDICT_RUNNING && flags[CHECKPOINT_DUE] > 0) AP_TRY(save(t, error));
+        AP_TRY(after_step(t, flags, outcome, error));
     }
     return AP_OK;
 }
@@ -516,7 +582,9 @@ static ap_status conclude(trial *t, ap_trial_outcome *outcome, ap_error *error) 
     ap_status status = AP_OK;
     ap_buckets_switch(&t->buckets, AP_BUCKET_LOGGING);
     if (t->root) {
-        if (outcome->interrupted) {
+        if (outcome->interrupted && !t->record) {
+            status = AP_OK; /* it had not begun */
+        } else if (outcome->interrupted) {
             status = ap_record_event(t->record, "interrupted", NULL, error);
         } else {
             if (outcome->status) ap_record_set_failure(t->record, outcome->status);
@@ -566,6 +634,10 @@ ap_status ap_trial_run(ap_group *group, const ap_trial_spec *spec, ap_trial_outc
     if (!status) status = train(&t, outcome, error);
     ap_group_set_activity(group, "the end of the trial"); /* train's text is gone */
     if (outcome->verdict == AP_VERDICT_DIVERGED) outcome->status = AP_NUMERIC;
+    if (status == AP_INTERRUPTED) { /* in set-up */
+        outcome->interrupted = true;
+        status = AP_OK;
+    }
     if (status && belongs_to_trial(status)) {
         outcome->verdict = AP_VERDICT_FAILED;
         outcome->status = status;

@@ -399,7 +399,7 @@ static void on_alarm(int number) {
 
 /* ---- signals: the last tests, since a signal stays */
 
-static void test_a_signal_on_one_rank_stops_all_with_a_checkpoint(void) {
+static void test_a_signal_on_one_rank_before_the_first_step_stops_all(void) {
     ap_job *job = open_job("trials = 2; max_steps = 8; eval_every = 4;", "", "submission = \"nadamw\";");
     char directory[AP_PATH];
     ap_trial_directory(job, 0, 0, 0, 0, directory, NULL);
@@ -409,10 +409,10 @@ static void test_a_signal_on_one_rank_stops_all_with_a_checkpoint(void) {
     ap_error error;
     CHECK_INT(sweep(job, &summary, &error), AP_INTERRUPTED);
     CHECK(summary.interrupted);
-    if (world_rank == 0) CHECK_INT(summary.verdicts[AP_VERDICT_RUNNING], 2);
-    if (world_rank == 0 && world_ranks > 1) { /* a rank 0 that has the signal does not even start */
-        CHECK_INT(ap_checkpoint_newest(directory), 1);
-        CHECK_INT(count_events(job, 0, 0, "interrupted"), 1);
+    if (world_rank == 0) {
+        CHECK_INT(summary.verdicts[AP_VERDICT_RUNNING], 2);
+        CHECK_INT(ap_checkpoint_newest(directory), -1);
+        CHECK_INT(claims_in(job), 0);
     }
     ap_job_close(job);
     end();
@@ -421,8 +421,11 @@ static void test_a_signal_on_one_rank_stops_all_with_a_checkpoint(void) {
 /* The signal of one rank ends all groups, not only its own. */
 static void test_a_signal_reaches_the_other_groups(void) {
     if (world_ranks == 1) return;
-    ap_job *job = open_job("ranks_per_trial = 1; trials = 8; max_steps = 1000000; max_runtime_s = 1e6;",
-                           "sleep_ms = 1.0;", "submission = \"nadamw\"; search_space = \"still.json\";");
+    char settings[128];
+    snprintf(settings, sizeof settings,
+             "ranks_per_trial = 1; studies = %d; trials = 1; max_steps = 1000000; max_runtime_s = 1e6;",
+             2 * world_ranks);
+    ap_job *job = open_job(settings, "sleep_ms = 1.0;", "submission = \"nadamw\"; search_space = \"still.json\";");
     ap_interrupt_install();
     if (world_rank == world_ranks - 1) signal(SIGALRM, on_alarm), alarm(1);
     ap_sweep_summary summary;
@@ -430,11 +433,84 @@ static void test_a_signal_reaches_the_other_groups(void) {
     CHECK_INT(sweep(job, &summary, &error), AP_INTERRUPTED); /* or never ends */
     ap_interrupt_forget();
     if (world_rank == 0) {
-        CHECK_INT(summary.verdicts[AP_VERDICT_RUNNING], 1); /* still.json has one point */
+        CHECK_INT(summary.verdicts[AP_VERDICT_RUNNING], 2 * world_ranks);
         CHECK_INT(claims_in(job), 0);
     }
     ap_job_close(job);
     end();
+}
+
+/* ---- a signal while an evaluation is under way */
+
+static const ap_workload *real_workload;
+static int evaluated, raise_at; /* shards that this rank has evaluated; the last rank raises at that one, < 0: never */
+
+static void evaluate_and_raise(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
+                               double *sums) {
+    if (evaluated++ == raise_at && world_rank == world_ranks - 1) raise(SIGUSR1);
+    real_workload->evaluate(model, tape, logits, batch, sums);
+}
+
+/* Steps and digests of all evaluations, "10 abc... 20 def...". */
+static void digests_of(const ap_job *job, char *out, size_t size) {
+    char *text = events_of(job, 0, 0), *rest = text;
+    *out = 0;
+    for (char *line; (line = strsep(&rest, "\n"));) {
+        char *step = strstr(line, "\"global_step\":"), *digest = strstr(line, "\"parameter_digest\":\"");
+        if (strstr(line, "\"event\":\"evaluation\"") && step && digest)
+            snprintf(out + strlen(out), size - strlen(out), "%d %.32s ", atoi(step + 14), digest + 20);
+    }
+    free(text);
+}
+
+/* Interrupts the evaluation with this number (from 0; -1: none), and goes on to the end. */
+static void run_with_signal_in_evaluation(int evaluation, char *digests, size_t size) {
+    ap_job *job = open_job("trials = 1; max_steps = 25; eval_every = 10;", "",
+                           "submission = \"nadamw\"; search_space = \"still.json\";");
+    ap_problem *problem = job->workload[0].problem;
+    real_workload = problem->workload;
+    ap_workload raising = *real_workload;
+    raising.evaluate = evaluate_and_raise;
+    problem->workload = &raising;
+    raise_at = evaluation < 0 ? -1 : evaluated / 3 * evaluation + 1; /* `evaluated` is of the undisturbed run */
+    evaluated = 0;
+    ap_sweep_summary summary;
+    ap_error error;
+    char directory[AP_PATH];
+    ap_trial_directory(job, 0, 0, 0, 0, directory, NULL);
+    ap_interrupt_install();
+    if (evaluation >= 0) {
+        CHECK_INT(sweep(job, &summary, &error), AP_INTERRUPTED);
+        ap_interrupt_forget();
+        if (world_rank == 0) {
+            int step = evaluation == 2 ? 25 : 10 * (evaluation + 1);
+            CHECK_INT(ap_checkpoint_newest(directory), step);
+            CHECK_INT(count_events(job, 0, 0, "evaluation"), evaluation); /* it was left, not finished */
+            CHECK_INT(count_events(job, 0, 0, "interrupted"), 1);
+        }
+    }
+    CHECK_INT(sweep(job, &summary, &error), AP_TARGET_NOT_REACHED);
+    if (world_rank == 0) {
+        CHECK_INT(result_of(job, 0).verdict, AP_VERDICT_STEP_CAP);
+        CHECK_INT(result_of(job, 0).steps, 25);
+        digests_of(job, digests, size);
+    }
+    problem->workload = real_workload;
+    ap_job_close(job);
+    end();
+}
+static void test_a_signal_leaves_an_evaluation_which_is_made_again(void) {
+    char calm[256], seen[256];
+    evaluated = 0;
+    run_with_signal_in_evaluation(-1, calm, sizeof calm);
+    int of_three = evaluated;
+    if (world_rank == 0) CHECK(strlen(calm) > 100);
+    for (int evaluation = 0; evaluation < 3; evaluation++) {
+        evaluated = of_three;
+        run_with_signal_in_evaluation(evaluation, seen, sizeof seen);
+        if (world_rank == 0 && strcmp(calm, seen)) printf("%s\n%s\n", calm, seen);
+        if (world_rank == 0) CHECK(!strcmp(calm, seen));
+    }
 }
 
 static void quiet(void) {
@@ -448,4 +524,5 @@ AP_MPI_TEST_MAIN(quiet, test_every_trial_gets_one_verdict, test_claimed_trials_a
                  test_evaluations_by_time_and_the_budget, test_self_tuning_has_half_as_much_again,
                  test_own_budget_leaves_the_clock_alone, test_step_cap_and_evaluation_by_steps,
                  test_the_index_follows_the_results, test_a_cancelled_trial_ends_unrun,
-                 test_a_signal_reaches_the_other_groups, test_a_signal_on_one_rank_stops_all_with_a_checkpoint)
+                 test_a_signal_reaches_the_other_groups, test_a_signal_leaves_an_evaluation_which_is_made_again,
+                 test_a_signal_on_one_rank_before_the_first_step_stops_all)
