@@ -7,6 +7,8 @@
 #include <string.h>
 #include <strings.h>
 
+enum { MOST_COLUMNS = 4096 }; /* the official logs have about 50; names are compared in pairs */
+
 /* Cuts csv->next's line off: NUL instead of the line end, csv->next behind it. NULL after the last line. */
 static char *take_line(ap_csv *csv) {
     char *line = csv->next;
@@ -41,13 +43,22 @@ static ap_status check_names(const ap_csv *csv, ap_error *error) {
 }
 
 ap_status ap_csv_open(char *text, const char *name, ap_csv *csv, ap_error *error) {
-    *csv = (ap_csv){.name = name, .text = text, .next = text};
+    static const char byte_order_mark[] = "\xef\xbb\xbf"; /* spreadsheets put it before UTF-8 */
+    size_t skipped = strncmp(text, byte_order_mark, 3) ? 0 : 3;
+    *csv = (ap_csv){.name = name, .text = text, .next = text + skipped};
     char *line = take_line(csv);
     if (!line || !*line) {
         ap_csv_close(csv);
         return ap_fail(error, AP_DATA, "%s: no header line; a table of comma-separated values is expected", name);
     }
-    for (const char *p = line; p; p = strchr(p + 1, ',')) csv->columns++;
+    csv->columns = 1;
+    for (const char *p = line; (p = strchr(p, ',')); p++) csv->columns++;
+    if (csv->columns > MOST_COLUMNS) {
+        ap_fail(error, AP_DATA, "%s:1: the header has %zu columns (at most %d are read)", name, csv->columns,
+                MOST_COLUMNS);
+        ap_csv_close(csv);
+        return AP_DATA;
+    }
     size_t bytes = 0;
     if (!ap_size_mul(csv->columns, 2 * sizeof *csv->header, &bytes) || !(csv->header = malloc(bytes))) {
         ap_csv_close(csv);

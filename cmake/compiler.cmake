@@ -19,6 +19,9 @@ if(ALGOPERF_SANITIZE)
   target_compile_options(ap_options INTERFACE -fsanitize=${ALGOPERF_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(ap_options INTERFACE -fsanitize=${ALGOPERF_SANITIZE})
 endif()
+if(ALGOPERF_FUZZ)
+  target_compile_options(ap_options INTERFACE -fsanitize=fuzzer-no-link)
+endif()
 
 # ap_layer(NAME SOURCES... DEPENDS ...): a static library of one folder of src/.
 function(ap_layer name)
