@@ -16,7 +16,8 @@ ap_status ap_cli_number(const char *name, const char *text, double least, double
 int ap_cli_report(const ap_error *error);
 
 extern const ap_command ap_command_run, ap_command_list, ap_command_prepare, ap_command_verify, ap_command_bench,
-    ap_command_inspect, ap_command_calibrate, ap_command_doctor;
+    ap_command_inspect, ap_command_calibrate, ap_command_doctor, ap_command_status, ap_command_watch, ap_command_cancel,
+    ap_command_retry;
 
 /* `run` before MPI_Init. Signals are remembered from here on, and whoever read the log may go away without ending the
  * training. True if this process was the launcher of isolation = "step", which must not be an MPI process; *code is

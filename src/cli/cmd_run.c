@@ -64,25 +64,15 @@ static void summarise(const ap_job *job, const ap_sweep_summary *s) {
 
 typedef struct arguments {
     const char *job, *reclaim, *wait, *groups, *launcher, *world, *group;
-    int group_count, group_number;
+    int64_t group_count, group_number;
     ap_starter starter;
     bool helped;
 } arguments;
 
-static ap_status read_number(const char *flag, const char *text, int least, int *value, ap_error *error) {
-    char *end;
-    long n = strtol(text, &end, 10);
-    if (!*text || *end || n < least || n > 100000)
-        return ap_fail(error, AP_USAGE, "algoperf run: --%s %s (must be a whole number from %d to 100000)", flag, text,
-                       least);
-    *value = (int)n;
-    return AP_OK;
-}
-
 static ap_status check(arguments *a, ap_error *error) {
     static const char *const starters[] = {"auto", "srun", "mpirun", NULL}; /* order of ap_starter */
-    if (a->groups) AP_TRY(read_number("groups", a->groups, 1, &a->group_count, error));
-    if (a->group) AP_TRY(read_number("group", a->group, 0, &a->group_number, error));
+    if (a->groups) AP_TRY(ap_cli_integer("groups", a->groups, 1, 100000, &a->group_count, error));
+    if (a->group) AP_TRY(ap_cli_integer("group", a->group, 0, 1000000, &a->group_number, error));
     if (a->world) AP_TRY(ap_world_name_check(a->world, error));
     if (a->world && (a->groups || a->launcher || a->reclaim))
         return ap_fail(error, AP_USAGE,
@@ -139,7 +129,7 @@ static int launch(const arguments *a) {
     if (!status) {
         const ap_launch_options options = {.job = job,
                                            .program = program,
-                                           .groups = a->group_count,
+                                           .groups = (int)a->group_count,
                                            .starter = a->starter,
                                            .reclaim = a->reclaim,
                                            .wait = a->wait};
@@ -217,7 +207,7 @@ static int run(int argc, char **argv) {
     if (!a.world) announce(job, ranks);
     ap_sweep_summary summary;
     const ap_sweep_options options = {
-        .job = job, .reclaim = a.reclaim, .wait = a.wait, .world = a.world, .group = a.group_number};
+        .job = job, .reclaim = a.reclaim, .wait = a.wait, .world = a.world, .group = (int)a.group_number};
     status = ap_sweep_run(MPI_COMM_WORLD, &options, &summary, &broken, &error);
     if (broken) { /* a rank is stuck: MPI_Finalize would wait for it for ever */
         ap_log(AP_RANK, AP_LOG_ERROR, "%s", error.text);

@@ -10,9 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const ap_command *const commands[] = {&ap_command_run,       &ap_command_list,  &ap_command_prepare,
-                                             &ap_command_verify,    &ap_command_bench, &ap_command_inspect,
-                                             &ap_command_calibrate, &ap_command_doctor};
+static const ap_command *const commands[] = {&ap_command_run,       &ap_command_list,   &ap_command_prepare,
+                                             &ap_command_verify,    &ap_command_bench,  &ap_command_inspect,
+                                             &ap_command_calibrate, &ap_command_doctor, &ap_command_status,
+                                             &ap_command_watch,     &ap_command_cancel, &ap_command_retry};
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
 ap_status ap_cli_parse(const ap_command *command, int argc, char **argv, const ap_flag *flags, char ***rest, int *count,

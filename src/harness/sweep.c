@@ -62,7 +62,7 @@ static ap_status look_again(const ap_trial_spec *t, const ap_claim *claim, bool 
                      (long long)claim->attempts - 1);
         } else if (ap_cancel_is_asked(job->settings.results, t->index)) {
             verdict = AP_VERDICT_CANCELLED;
-            snprintf(reason, sizeof reason, "by `algoperf cancel`, before it started");
+            snprintf(reason, sizeof reason, "by `algoperf cancel`, while nobody ran it");
         }
         *mine = verdict == AP_VERDICT_RUNNING;
         AP_TRY(ap_make_directories(t->directory, error));

@@ -138,6 +138,7 @@ ap_status ap_tree_find_trial(const char *path, char results[AP_PATH], ap_tree_li
         AP_TRY(ap_path(results, error, "%.*s", slash == whole ? 1 : (int)(slash - whole), whole));
         AP_TRY(ap_path(file, error, "%s/trials.json", results));
         if (!ap_file_exists(file)) continue;
+        if (*path != '/' && results[1] == '/') memmove(results, results + 2, strlen(results) - 1); /* the "./" above */
         AP_TRY(ap_tree_read_list(results, list, error));
         for (*trial = 0; *trial < list->n; ++*trial)
             if (!strcmp(list->trial[*trial].path, slash + 1)) return AP_OK;
