@@ -1,5 +1,6 @@
 /* algoperf run JOB.cfg */
 #include "cli/cli.h"
+#include "cli/run_estimate.h"
 
 #include "base/log.h"
 #include "harness/claim.h"
@@ -63,7 +64,7 @@ static void summarise(const ap_job *job, const ap_sweep_summary *s) {
 /* ---- the command line */
 
 typedef struct arguments {
-    const char *job, *reclaim, *wait, *groups, *launcher, *world, *group;
+    const char *job, *reclaim, *wait, *groups, *launcher, *world, *group, *dry_run, *measure;
     int64_t group_count, group_number;
     ap_starter starter;
     bool helped;
@@ -91,6 +92,10 @@ static ap_status check(arguments *a, ap_error *error) {
 static ap_status parse(int argc, char **argv, arguments *a, ap_error *error) {
     *a = (arguments){0};
     const ap_flag flags[] = {
+        {"dry-run", NULL, "run nothing: say what there is to do, and what it needs of time, memory and disk",
+         &a->dry_run},
+        {"measure", NULL, "with --dry-run: time and memory of a step at full scale too, which can take minutes",
+         &a->measure},
         {"wait", NULL, "when all is done or with other jobs: wait, and take over what they leave", &a->wait},
         {"reclaim", NULL,
          "take over trials whose owner cannot be known to be gone (only when no other job runs on the tree)",
@@ -154,7 +159,7 @@ bool ap_run_as_launcher(int argc, char **argv, int *code) {
     char **copy = malloc(((size_t)argc + 1) * sizeof *copy); /* parsing moves arguments */
     if (!copy) return false;
     memcpy(copy, argv, ((size_t)argc + 1) * sizeof *copy);
-    bool launches = parse(argc, copy, &a, NULL) == AP_OK && !a.helped && !a.world && !is_rank() &&
+    bool launches = parse(argc, copy, &a, NULL) == AP_OK && !a.helped && !a.world && !a.dry_run && !is_rank() &&
                     ap_job_peek(a.job, &isolation, NULL) == AP_OK && isolation == AP_ISOLATION_STEP;
     if (launches) *code = launch(&a);
     free(copy);
@@ -171,12 +176,22 @@ static ap_status check_isolation(const ap_job *job, const arguments *a, ap_error
         return ap_fail(error, AP_USAGE,
                        "algoperf run: --groups and --launcher go with isolation = \"step\"; this job "
                        "has \"world\": start it with mpirun -n or srun -n");
-    if (job->isolation == AP_ISOLATION_STEP && per != 0 && per != ranks)
+    if (a->measure && !a->dry_run) return ap_fail(error, AP_USAGE, "algoperf run: --measure goes with --dry-run");
+    if (job->isolation == AP_ISOLATION_STEP && !a->dry_run && per != 0 && per != ranks)
         return ap_fail(error, AP_USAGE,
                        "isolation = \"step\": start `algoperf run %s` as one plain process, without mpirun or srun; it "
                        "starts groups of %lld ranks itself (these are %d ranks). Or set isolation = \"world\"",
                        a->job, (long long)per, ranks);
     return AP_OK;
+}
+
+static int dry_run(ap_job *job, const arguments *a, int rank, int ranks) {
+    ap_error error = {0};
+    if (rank == 0) ap_run_estimate(job, ranks, (int)a->group_count, a->measure, &error);
+    int code = (int)error.status;
+    MPI_Bcast(&code, 1, MPI_INT, 0, MPI_COMM_WORLD);
+    ap_job_close(job);
+    return rank == 0 && code ? ap_cli_report(&error) : code;
 }
 
 static int run(int argc, char **argv) {
@@ -205,6 +220,7 @@ static int run(int argc, char **argv) {
     int ranks;
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     if (!a.world) announce(job, ranks);
+    if (a.dry_run) return dry_run(job, &a, rank, ranks);
     ap_sweep_summary summary;
     const ap_sweep_options options = {
         .job = job, .reclaim = a.reclaim, .wait = a.wait, .world = a.world, .group = (int)a.group_number};

@@ -376,3 +376,7 @@ ap_engine_statistics ap_engine_get_statistics(const ap_engine *engine) {
                                   .passes_s = ap_clock_s(engine->passes_ns),
                                   .reduction = ap_reducer_get_statistics(engine->reducer)};
 }
+
+size_t ap_engine_activation_bytes(const ap_engine *engine) {
+    return ap_arena_peak_bytes(ap_tape_arena(engine->tape));
+}

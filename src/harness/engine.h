@@ -59,5 +59,7 @@ typedef struct ap_engine_statistics {
     ap_reducer_statistics reduction;
 } ap_engine_statistics;
 ap_engine_statistics ap_engine_get_statistics(const ap_engine *engine);
+/* The most that the tape has held for one shard so far. */
+size_t ap_engine_activation_bytes(const ap_engine *engine);
 
 #endif

@@ -21,7 +21,7 @@ enum { MOST_FRUITLESS = 3 };
 static const double remind_s = 5; /* a world that was only just starting may not have heard the first signal */
 
 typedef struct world {
-    const ap_place *place;
+    const ap_group_place *place;
     pid_t pid;                              /* 0: not running */
     int starts, fruitless, verdicts_before; /* when it was started */
     bool retired;
@@ -62,7 +62,7 @@ static void add(words *w, const char *format, ...) {
 }
 
 /* Hosts of a place as "n1,n2", each followed by `behind`. */
-static void host_list(const ap_allocation *a, const ap_place *place, const char *behind, char *text, size_t size) {
+static void host_list(const ap_allocation *a, const ap_group_place *place, const char *behind, char *text, size_t size) {
     size_t used = 0;
     *text = '\0';
     for (int h = 0; h < place->hosts && used < size; h++) {
@@ -73,7 +73,7 @@ static void host_list(const ap_allocation *a, const ap_place *place, const char 
 
 /* --exact: its own CPUs only, so that steps share a host. A job with memory by the host would give all of it to the
  * first step. */
-static void srun_words(words *w, const ap_allocation *a, const ap_place *place, int threads) {
+static void srun_words(words *w, const ap_allocation *a, const ap_group_place *place, int threads) {
     static char hosts[1 << 16];
     const char *memory = getenv("SLURM_MEM_PER_NODE");
     int part = place->ranks / place->hosts, cpus = a->host[place->first_host].cpus;
@@ -89,7 +89,7 @@ static void srun_words(words *w, const ap_allocation *a, const ap_place *place, 
 }
 
 /* The keepalives notice a host that was lost silently within seconds; without them mpirun hangs for ever. */
-static void mpirun_words(words *w, const ap_allocation *a, const ap_place *place) {
+static void mpirun_words(words *w, const ap_allocation *a, const ap_group_place *place) {
     static char hosts[1 << 16];
     char slots[16];
     snprintf(slots, sizeof slots, ":%d", place->ranks / place->hosts);
@@ -105,7 +105,7 @@ static void mpirun_words(words *w, const ap_allocation *a, const ap_place *place
     add(w, "%d", place->ranks);
 }
 
-char **ap_launch_command(const ap_launch_options *options, const ap_allocation *allocation, const ap_place *place,
+char **ap_launch_command(const ap_launch_options *options, const ap_allocation *allocation, const ap_group_place *place,
                          ap_starter starter, const char *name, int group) {
     words w = {0};
     if (starter == AP_STARTER_SRUN) srun_words(&w, allocation, place, (int)options->job->settings.threads);

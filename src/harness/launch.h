@@ -26,7 +26,7 @@ ap_status ap_launch_run(const ap_launch_options *options, ap_sweep_summary *summ
 
 /* The command that starts group `i` of the plan (NULL-terminated, each malloc'ed; free with ap_launch_free_command).
  * For tests. */
-char **ap_launch_command(const ap_launch_options *options, const ap_allocation *allocation, const ap_place *place,
+char **ap_launch_command(const ap_launch_options *options, const ap_allocation *allocation, const ap_group_place *place,
                          ap_starter starter, const char *world, int group);
 void ap_launch_free_command(char **command);
 

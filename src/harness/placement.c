@@ -128,8 +128,8 @@ void ap_allocation_free(ap_allocation *allocation) {
 
 /* ---- groups in it */
 
-static ap_status add_place(ap_plan *plan, ap_place place, ap_error *error) {
-    ap_place *more = realloc(plan->place, ((size_t)plan->n + 1) * sizeof *more);
+static ap_status add_place(ap_plan *plan, ap_group_place place, ap_error *error) {
+    ap_group_place *more = realloc(plan->place, ((size_t)plan->n + 1) * sizeof *more);
     if (!more) return no_memory(error);
     plan->place = more;
     plan->place[plan->n++] = place;
@@ -144,7 +144,7 @@ static ap_status place_parts(const ap_allocation *a, int hosts, int part, int th
             more = false;
             for (int h = 0; h < a->n; h++)
                 if (a->host[h].cpus / threads >= turn * part) {
-                    AP_TRY(add_place(plan, (ap_place){h, 1, part}, error));
+                    AP_TRY(add_place(plan, (ap_group_place){h, 1, part}, error));
                     more = true;
                 }
         }
@@ -153,7 +153,7 @@ static ap_status place_parts(const ap_allocation *a, int hosts, int part, int th
     for (int h = 0; h + hosts <= a->n;) {
         int fits = 0;
         while (fits < hosts && a->host[h + fits].cpus / threads >= part) fits++;
-        if (fits == hosts) AP_TRY(add_place(plan, (ap_place){h, hosts, hosts * part}, error));
+        if (fits == hosts) AP_TRY(add_place(plan, (ap_group_place){h, hosts, hosts * part}, error));
         h += fits == hosts ? hosts : fits + 1;
     }
     return AP_OK;
@@ -168,7 +168,7 @@ static ap_status place_groups(const ap_allocation *a, int per, int threads, ap_p
 /* More groups than CPUs, on one machine. */
 static ap_status crowd(int per, int groups, ap_plan *plan, ap_error *error) {
     plan->crowded = true;
-    while (plan->n < groups) AP_TRY(add_place(plan, (ap_place){0, 1, per}, error));
+    while (plan->n < groups) AP_TRY(add_place(plan, (ap_group_place){0, 1, per}, error));
     return AP_OK;
 }
 

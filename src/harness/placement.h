@@ -25,13 +25,13 @@ typedef struct ap_allocation {
 ap_status ap_allocation_find(ap_allocation *allocation, ap_error *error);
 void ap_allocation_free(ap_allocation *allocation);
 
-typedef struct ap_place {
+typedef struct ap_group_place {
     int first_host, hosts; /* a row of hosts with ranks / hosts ranks each */
     int ranks;
-} ap_place;
+} ap_group_place;
 typedef struct ap_plan {
     int n;
-    ap_place *place; /* first group of each host, then the second of each, ... */
+    ap_group_place *place; /* first group of each host, then the second of each, ... */
     bool crowded;    /* more ranks than CPUs */
 } ap_plan;
 /* Places for groups of `per` ranks (0: as many as there are CPUs for, at most `most`) with `threads` CPUs a rank:
