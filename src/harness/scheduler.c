@@ -6,9 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { ANSWERS = 256, OUTPUT = 1 << 16 };
 static const double silence_s = 60; /* after the controller did not answer */
+static const double settled_s = 60; /* after the controller has started */
 static double again_s = 60, limit_s = 10;
 
 /* ---- who we are */
@@ -58,18 +60,40 @@ static const char *local_cluster(void) {
     return name;
 }
 
-/* Lines are "JOB STATE RESTARTS". */
+/* The controller writes its state down every few seconds. One that was killed and started again has forgotten the last
+ * of them, and speaks of jobs and steps that run as waiting or unknown until their nodes have reported and have ended
+ * what it does not know. True: it has been up for long enough to be believed. Its own clock tells, both times. */
+static bool controller_is_settled(void) {
+    static char output[OUTPUT];
+    static const char *const lines[] = {"Configuration data as of ", "BOOT_TIME"};
+    struct tm at[2] = {{.tm_isdst = -1}, {.tm_isdst = -1}};
+    int code;
+    if (!ask((const char *const[]){"scontrol", "show", "config", NULL}, output, &code)) return false;
+    for (int i = 0; i < 2; i++) {
+        const char *text = strstr(output, lines[i]);
+        if (!text) return false;
+        text += strlen(lines[i]);
+        text += strspn(text, " =");
+        if (!strptime(text, "%Y-%m-%dT%H:%M:%S", &at[i])) return false;
+    }
+    return difftime(mktime(&at[0]), mktime(&at[1])) >= settled_s;
+}
+
+/* Lines are "JOB STATE RESTARTS". A requeue counts as a restart from the moment it is asked for, while the processes of
+ * the start before are still given time to end (COMPLETING). */
 static ap_job_state find_job(char *output, const ap_slurm_place *place) {
-    static const char *const over[] = {
-        "PENDING",   "COMPLETED", "CANCELLED",     "FAILED",       "TIMEOUT",  "NODE_FAIL",   "PREEMPTED",
-        "BOOT_FAIL", "DEADLINE",  "OUT_OF_MEMORY", "REQUEUE_HOLD", "REQUEUED", "REQUEUE_FED", "SPECIAL_EXIT",
-        "REVOKED",   NULL}; /* PENDING: it waits to be started again */
+    static const char *const over[] = {"COMPLETED", "CANCELLED",   "FAILED",       "TIMEOUT",       "NODE_FAIL",
+                                       "PREEMPTED", "BOOT_FAIL",   "DEADLINE",     "OUT_OF_MEMORY", "REQUEUE_HOLD",
+                                       "REQUEUED",  "REQUEUE_FED", "SPECIAL_EXIT", "REVOKED",       NULL};
     char *rest = output;
     for (char *line; (line = strsep(&rest, "\n"));) {
         char job[32], state[32];
         long long restarts;
         if (sscanf(line, "%31s %31s %lld", job, state, &restarts) != 3 || strcmp(job, place->job)) continue;
+        if (!strcmp(state, "COMPLETING")) return AP_JOB_LIVES;
         if (restarts > place->restart) return AP_JOB_GONE;
+        if (restarts < place->restart || !strcmp(state, "PENDING"))
+            return AP_JOB_UNKNOWN; /* the claim knows of a later start than the controller does */
         for (const char *const *s = over; *s; s++)
             if (!strcmp(state, *s)) return AP_JOB_GONE;
         return AP_JOB_LIVES;
@@ -107,7 +131,7 @@ static ap_job_state ask_now(const ap_slurm_place *place) {
     if (*place->cluster && strcmp(place->cluster, local_cluster())) return AP_JOB_UNKNOWN;
     ap_job_state state = ask_for_job(place);
     if (state == AP_JOB_LIVES && *place->step) state = ask_for_step(place);
-    return state;
+    return state == AP_JOB_GONE && !controller_is_settled() ? AP_JOB_UNKNOWN : state;
 }
 
 /* ---- answers that are still good */

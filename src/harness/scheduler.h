@@ -1,7 +1,8 @@
 /* What Slurm says of a job: whether the processes that a claim names can still exist.
  *
  * Asked rarely: a process asks for one job at most once in `again_s`, and not at all for a minute after the controller
- * did not answer. A controller that hangs or fails is never taken for a job that is gone. Not collective. */
+ * did not answer. A controller that hangs or fails, or that was started a moment ago and may have forgotten what it
+ * knew, is never taken for a job that is gone. Not collective. */
 #ifndef AP_HARNESS_SCHEDULER_H
 #define AP_HARNESS_SCHEDULER_H
 
@@ -20,8 +21,9 @@ typedef struct ap_slurm_place {
 /* Of this process; job = "" outside Slurm. */
 void ap_slurm_place_here(ap_slurm_place *place);
 
-/* AP_JOB_GONE: Slurm is here, is the one that runs this cluster, answers, and knows neither the job, or has started it
- * again since or waits to, or does not know the step. */
+/* AP_JOB_GONE: Slurm is here, is the one that runs this cluster, answers, its controller has been up for a minute, and
+ * it does not know the job, or knows that its processes have ended, or has started it again since or waits to, or does
+ * not know the step. */
 ap_job_state ap_slurm_ask(const ap_slurm_place *place);
 
 /* How long an answer is good for, and how long a question may take. Default 60 s and 10 s. Forgets all answers. */

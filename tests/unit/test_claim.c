@@ -208,6 +208,15 @@ static void test_names_of_worlds(void) {
 
 /* ---- Slurm says: a script named squeue that comes first in PATH, logs its calls to `asked` and answers as told */
 
+/* The same for `scontrol show config`, as far as it is read: a controller up for so long. */
+static void fake_controller(const char *now, const char *boot) {
+    char text[512];
+    snprintf(text, sizeof text, "#!/bin/sh\necho 'Configuration data as of %s'\necho 'BOOT_TIME               = %s'\n",
+             now, boot);
+    CHECK_INT(ap_write_file(in_folder("bin/scontrol"), text, strlen(text), NULL), AP_OK);
+    CHECK_INT(chmod(in_folder("bin/scontrol"), 0755), 0);
+}
+
 static char *real_path;
 static void fake_squeue(const char *answer) {
     char text[2048];
@@ -220,6 +229,7 @@ static void fake_squeue(const char *answer) {
     setenv("PATH", text, 1);
     setenv("SLURM_CLUSTER_NAME", "here", 1);
     unlink(in_folder("asked"));
+    fake_controller("2026-03-01T10:00:00", "2026-02-28T09:00:00");
     ap_slurm_set_patience(60, 10);
 }
 static int times_asked(void) {
@@ -251,8 +261,12 @@ static void test_slurm_says_whether_a_job_is_gone(void) {
     } cases[] = {
         {"echo '17 RUNNING 0'", "", "", 0, false},
         {"echo '17 COMPLETING 0'", "", "", 0, false},
+        {"echo '17 COMPLETING 1'", "", "", 0, false}, /* requeued; its processes are being ended */
         {"echo '17 SUSPENDED 0'", "", "", 0, false},
-        {"echo '17 PENDING 0'", "", "", 0, true}, /* requeued: waits to start again */
+        {"echo '17 PENDING 1'", "", "", 0, true},  /* requeued: waits to start again */
+        {"echo '17 PENDING 0'", "", "", 0, false}, /* a controller that does not know of the start that claimed */
+        {"echo '17 PENDING 1'", "", "", 1, false},
+        {"echo '17 RUNNING 0'", "", "", 1, false},
         {"echo '17 RUNNING 1'", "", "", 0, true}, /* started again since */
         {"echo '17 RUNNING 1'", "", "", 1, false},
         {"echo '17 TIMEOUT 0'", "", "", 0, true},
@@ -280,6 +294,26 @@ static void test_slurm_says_whether_a_job_is_gone(void) {
         bool taken = take(-1).taken;
         if (taken != cases[i].gone) printf("case %zu: %s\n", i, cases[i].answer);
         CHECK(taken == cases[i].gone);
+    }
+    setenv("PATH", real_path, 1);
+}
+
+/* Killed and started again, it may have forgotten jobs that run: it is believed when its nodes have reported. */
+static void test_a_controller_that_has_just_started_is_not_believed(void) {
+    static const struct {
+        const char *now, *boot;
+        bool believed;
+    } cases[] = {
+        {"2026-03-01T10:00:59", "2026-03-01T10:00:00", false}, {"2026-03-01T10:01:00", "2026-03-01T10:00:00", true},
+        {"2026-03-01T00:00:30", "2026-02-28T23:59:31", false}, {"2026-03-01T00:00:30", "2026-02-28T23:59:30", true},
+        {"2026-03-01T10:00:00", "2026-03-01T10:00:05", false}, {"2026-03-01T10:00:00", "unknown", false},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        new_tree();
+        fake_squeue("exit 0");
+        fake_controller(cases[i].now, cases[i].boot);
+        claim_of_job("", "", 0);
+        CHECK(take(-1).taken == cases[i].believed);
     }
     setenv("PATH", real_path, 1);
 }
@@ -631,7 +665,8 @@ AP_TEST_MAIN(test_a_claim_is_exclusive_until_it_is_released, test_a_dead_process
              test_another_host_may_be_alive, test_another_container_may_be_alive,
              test_a_restarted_slurm_job_owns_its_old_claims, test_a_world_declared_gone_holds_nothing,
              test_a_living_process_cannot_be_declared_gone, test_names_of_worlds, test_slurm_says_whether_a_job_is_gone,
-             test_slurm_is_asked_rarely, test_a_controller_that_hangs_is_given_up_and_left_alone,
+             test_a_controller_that_has_just_started_is_not_believed, test_slurm_is_asked_rarely,
+             test_a_controller_that_hangs_is_given_up_and_left_alone,
              test_slurm_of_another_cluster_or_for_another_user_says_nothing,
              test_slurm_is_not_asked_for_what_the_host_knows, test_a_claim_says_where_in_slurm_it_is,
              test_the_list_of_claims, test_reclaim_takes_what_cannot_be_known, test_reclaim_spares_the_own_world,
