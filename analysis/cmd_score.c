@@ -22,21 +22,6 @@ static ap_status print(const ap_printed *printed, const settings *set, ap_error 
     return ap_score_flush(error);
 }
 
-/* ---- speedups: of seconds, if there is a submission to compare with */
-
-static ap_status compute_speedups(const ap_leaderboard *board, const settings *set, ap_printed *printed,
-                                  ap_speedups *speedups, ap_error *error) {
-    size_t reference;
-    if (set->reference && board->rules.metric != AP_METRIC_TIME)
-        return ap_fail(error, AP_USAGE, "--reference: speedups are ratios of times, not of steps (--metric steps)");
-    if (board->rules.metric != AP_METRIC_TIME) return AP_OK;
-    if (ap_leaderboard_find(board, set->reference ? set->reference : "baseline", &reference, error))
-        return set->reference ? error->status : AP_OK;
-    AP_TRY(ap_speedups_compute(board, reference, speedups, error));
-    printed->speedups = speedups;
-    return AP_OK;
-}
-
 /* ---- all of it */
 
 /* `b`: NULL: no bootstrap. */
@@ -46,7 +31,7 @@ static ap_status score_board(const ap_leaderboard *board, const settings *set, c
     ap_speedups speedups = {0};
     ap_confidence confidence = {0};
     ap_status status;
-    AP_TRY_GOTO(status, compute_speedups(board, set, &printed, &speedups, error), done);
+    AP_TRY_GOTO(status, ap_score_speedups(board, set->reference, &printed, &speedups, error), done);
     if (b) {
         AP_TRY_GOTO(status, ap_bootstrap(board, b, &confidence, error), done);
         printed.confidence = &confidence;

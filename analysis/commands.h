@@ -2,7 +2,7 @@
 #ifndef AP_ANALYSIS_COMMANDS_H
 #define AP_ANALYSIS_COMMANDS_H
 
-#include "analysis/bootstrap.h"
+#include "analysis/print.h"
 #include "base/command.h"
 #include <stdint.h>
 
@@ -32,6 +32,12 @@ typedef struct ap_bootstrap_words {
 ap_status ap_score_parse_bootstrap(const ap_bootstrap_words *words, ap_bootstrap_options *options, bool *wanted,
                                    ap_error *error);
 
-extern const ap_command ap_command_score, ap_command_sensitivity, ap_command_compare, ap_command_collect, ap_command_export, ap_command_check;
+/* Speedups against `reference` (NULL: baseline, if it is there), if times are compared: printed->speedups then is
+ * `speedups`, which the caller frees. */
+ap_status ap_score_speedups(const ap_leaderboard *board, const char *reference, ap_printed *printed,
+                            ap_speedups *speedups, ap_error *error);
+
+extern const ap_command ap_command_score, ap_command_sensitivity, ap_command_report, ap_command_plot,
+    ap_command_compare, ap_command_collect, ap_command_export, ap_command_check;
 
 #endif

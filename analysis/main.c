@@ -9,12 +9,8 @@
 #include <string.h>
 
 static const ap_command *const commands[] = {
-    &ap_command_score,
-    &ap_command_sensitivity,
-    &ap_command_compare,
-    &ap_command_collect,
-    &ap_command_export,
-    &ap_command_check,
+    &ap_command_score,   &ap_command_sensitivity, &ap_command_report, &ap_command_plot,
+    &ap_command_compare, &ap_command_collect,     &ap_command_export, &ap_command_check,
 };
 enum { COMMANDS = sizeof commands / sizeof *commands };
 
@@ -78,6 +74,18 @@ ap_status ap_score_parse_bootstrap(const ap_bootstrap_words *words, ap_bootstrap
     if (words->resample) AP_TRY(ap_choose("resample", words->resample, choices, &studies_only, error));
     o->resamples = (size_t)n;
     o->studies_only = studies_only == 1;
+    return AP_OK;
+}
+
+ap_status ap_score_speedups(const ap_leaderboard *board, const char *name, ap_printed *printed, ap_speedups *speedups,
+                            ap_error *error) {
+    size_t reference;
+    if (name && board->rules.metric != AP_METRIC_TIME)
+        return ap_fail(error, AP_USAGE, "--reference: speedups are ratios of times, not of steps (--metric steps)");
+    if (board->rules.metric != AP_METRIC_TIME) return AP_OK;
+    if (ap_leaderboard_find(board, name ? name : "baseline", &reference, error)) return name ? error->status : AP_OK;
+    AP_TRY(ap_speedups_compute(board, reference, speedups, error));
+    printed->speedups = speedups;
     return AP_OK;
 }
 

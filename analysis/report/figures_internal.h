@@ -1,0 +1,24 @@
+/* What the files of the figures share. */
+#ifndef AP_ANALYSIS_REPORT_FIGURES_INTERNAL_H
+#define AP_ANALYSIS_REPORT_FIGURES_INTERNAL_H
+
+#include "analysis/report/figures.h"
+#include "analysis/report/gnuplot.h"
+
+enum { AP_FIGURE_LABEL = 26 }; /* characters of a name in a figure */
+
+/* Two columns below the plot. */
+#define AP_FIGURE_KEY                                                                                                  \
+    "set key outside below left Left reverse maxcols 2 height 0.7 samplen 2.2 width -3 font 'sans-serif,12'"
+
+/* " lc rgb ... dt ... pt ..." of line i. */
+void ap_line_style(FILE *script, size_t i);
+
+void ap_script_curves(const ap_printed *printed, size_t column, FILE *script);
+
+/* Hyperparameter points; needs a board that was read with details. */
+void ap_script_points(const ap_printed *printed, size_t submission, FILE *script);
+bool ap_points_differ(const ap_leaderboard *board, size_t submission);
+int ap_points_height(const ap_leaderboard *board, size_t submission);
+
+#endif
