@@ -1,10 +1,11 @@
 /* The workloads: one line each. */
 #include "workload/workload.h"
 
-extern const ap_workload ap_workload_mnist, ap_workload_dummy, ap_workload_cifar, ap_workload_imagenet_resnet;
+extern const ap_workload ap_workload_mnist, ap_workload_dummy, ap_workload_cifar, ap_workload_imagenet_resnet,
+    ap_workload_fastmri;
 
-static const ap_workload *const table[] = {&ap_workload_mnist, &ap_workload_dummy, &ap_workload_cifar,
-                                            &ap_workload_imagenet_resnet, NULL};
+static const ap_workload *const table[] = {&ap_workload_mnist,           &ap_workload_dummy,   &ap_workload_cifar,
+                                           &ap_workload_imagenet_resnet, &ap_workload_fastmri, NULL};
 
 const ap_workload *const *ap_workload_table(void) {
     return table;

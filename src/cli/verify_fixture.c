@@ -396,6 +396,17 @@ static ap_status run_plain_loss(fixture *f, const char *name, bool masked, ap_er
     return check_output(f, name, loss.n, loss.per_example, 0, loss_limit, error);
 }
 
+static ap_status check_example_metric(fixture *f, const ap_tensor *logits, ap_error *error) {
+    const ap_workload *w = f->workload;
+    char path[NAME];
+    snprintf(path, sizeof path, "/outputs/%s", w->example_metric_name ? w->example_metric_name : "");
+    if (!w->example_metric_name || !ap_h5_exists(f->file, path)) return AP_OK;
+    float *values = ap_tape_take(f->tape, (size_t)f->batch.examples * sizeof *values);
+    if (!values) return ap_tape_status(f->tape, error);
+    w->example_metric(f->model, logits, &f->batch, values);
+    return check_output(f, w->example_metric_name, f->batch.examples, values, 0, loss_limit, error);
+}
+
 /* Evaluation form with the updated state, and the workload's own sums. */
 static ap_status run_evaluation(fixture *f, ap_error *error) {
     const ap_workload *w = f->workload;
@@ -407,6 +418,7 @@ static ap_status run_evaluation(fixture *f, ap_error *error) {
     if (logits) w->evaluate(f->model, f->tape, logits, &f->batch, sums);
     AP_TRY(ap_tape_status(f->tape, error));
     AP_TRY(check_output(f, "eval_logits", logits->size, logits->data, limits_of(f).logits, 0, error));
+    AP_TRY(check_example_metric(f, logits, error));
     for (int i = 0; i < w->sum_count; i++) {
         char path[NAME];
         snprintf(path, sizeof path, "/outputs/%s", w->sum_names[i] ? w->sum_names[i] : "");

@@ -38,6 +38,9 @@ ap_tensor *ap_max_pool2d(ap_tape *tape, ap_tensor *x, int window, int stride, in
 ap_tensor *ap_average_pool2d(ap_tape *tape, ap_tensor *x, int64_t window_h, int64_t window_w);
 ap_tensor *ap_global_average_pool(ap_tape *tape, ap_tensor *x);
 
+/* Adds mirrored rows at the bottom and columns on the right, fewer than there are. */
+ap_tensor *ap_reflect_pad(ap_tape *tape, ap_tensor *x, int64_t bottom, int64_t right);
+
 /* Normalisation by channel, the last dimension, fused with what follows: y = f(norm(x) + residual). */
 typedef struct ap_norm_options {
     float eps;
@@ -66,6 +69,12 @@ ap_tensor *ap_reshape(ap_tape *tape, ap_tensor *x, int rank, const int64_t *shap
 /* Inverted dropout: kept elements divided by 1 - rate. Identity in evaluation mode and for rate 0. Uses
  * pass->dropout_rate; random numbers from the pass's stream. */
 ap_tensor *ap_dropout(ap_tape *tape, ap_tensor *x);
+/* The same for whole channels of an example, x [n, .., c]. (PyTorch nn.Dropout2d.) */
+ap_tensor *ap_dropout2d(ap_tape *tape, ap_tensor *x);
+
+/* [.., a], [.., b] -> [.., a + b]; and columns first .. first + count - 1 of the last dimension. Copies. */
+ap_tensor *ap_concat(ap_tape *tape, ap_tensor *a, ap_tensor *b);
+ap_tensor *ap_slice_last(ap_tape *tape, ap_tensor *x, int64_t first, int64_t count);
 
 /* What a loss tells: sums of this shard; the loss of a batch is summed / n_valid over all shards. */
 typedef struct ap_loss {
@@ -84,5 +93,9 @@ ap_loss ap_softmax_cross_entropy(ap_tape *tape, ap_tensor *logits, const int64_t
  * classes. They are not checked. */
 ap_loss ap_soft_cross_entropy(ap_tape *tape, ap_tensor *logits, const float *targets, const float *weights,
                               float label_smoothing);
+
+/* Mean absolute error of x [n, ..] against targets of the same size, borrowed until backward; weights [n] or NULL, a
+ * row of weight 0 is padding. A root of the tape. */
+ap_loss ap_l1_loss(ap_tape *tape, ap_tensor *x, const float *targets, const float *weights);
 
 #endif

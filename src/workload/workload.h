@@ -42,6 +42,10 @@ typedef struct ap_workload {
     int sum_count;
     const char *sum_names[AP_MAX_SUMS]; /* names of the sums in fixtures' /outputs; NULL: fixtures do not have it */
     void (*evaluate)(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums);
+    /* A metric of each example (SSIM), compared with outputs/<name> of fixtures; NULL: none. values [examples]; those
+     * of padding are not looked at. */
+    const char *example_metric_name;
+    void (*example_metric)(const void *model, const ap_tensor *logits, const ap_batch *batch, float *values);
     /* sums over the split -> metrics[metric_count]; examples = real examples of the split. metrics[target_metric] is
      * compared with the target. */
     int metric_count, target_metric;

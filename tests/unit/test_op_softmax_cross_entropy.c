@@ -154,5 +154,47 @@ static void test_golden_losses(void) {
     ap_h5_close(file);
 }
 
-AP_TEST_MAIN(test_gradient, test_tiny_loss_keeps_its_digits, test_extreme_logits, test_nan_is_not_hidden,
-             test_padding_is_not_looked_at, test_wrong_labels_and_smoothing, test_golden_losses)
+/* Distributions as targets: loss and gradient of the published implementation. */
+static void check_soft(hid_t file, const char *group, float smoothing) {
+    enum { SOFT_ROWS = 4, SIZE = 28 };
+    static const char *const names[] = {"logits", "targets", "per_example", "grad_logits_of_summed"};
+    static const int64_t sizes[] = {SIZE, SIZE, SOFT_ROWS, SIZE};
+    void *data[4];
+    int64_t n;
+    for (int i = 0; i < 4; i++) {
+        char path[96];
+        snprintf(path, sizeof path, "/%s/%s", group, names[i]);
+        CHECK_INT(ap_h5_read(file, path, AP_F32, sizes[i], 1 << 16, &data[i], &n, NULL), AP_OK);
+    }
+    float gradient[32];
+    ap_params *params = ap_params_create();
+    ap_params_add(params, "z", 2, (int64_t[]){SOFT_ROWS, CLASSES}, ap_init_constant(0), NULL);
+    CHECK_INT(ap_params_allocate(params, NULL), AP_OK);
+    memcpy(ap_params_value(params, 0), data[0], SIZE * sizeof(float));
+    ap_tape *tape = ap_tape_create(params, NULL, AP_MATH_ORDERED);
+    ap_tape_begin(tape, &(ap_pass){.training = true, .wants_grad = true, .gradients = gradient});
+    ap_loss loss = ap_soft_cross_entropy(tape, ap_tape_param(tape, 0), data[1], NULL, smoothing);
+    CHECK_INT(ap_tape_backward(tape, NULL), AP_OK);
+    for (int i = 0; i < SOFT_ROWS; i++)
+        CHECK_NEAR(loss.per_example[i], ((float *)data[2])[i], 1e-5 * fabs((double)((float *)data[2])[i]));
+    for (int i = 0; i < SIZE; i++) CHECK_NEAR(gradient[i], ((float *)data[3])[i], 1e-6);
+    static const float weights[SOFT_ROWS] = {0, 1, 2, 0};
+    ap_tape_begin(tape, &(ap_pass){.training = true, .wants_grad = true, .gradients = gradient});
+    ap_loss weighted = ap_soft_cross_entropy(tape, ap_tape_param(tape, 0), data[1], weights, smoothing);
+    CHECK_NEAR(weighted.per_example[0], 0, 0);
+    CHECK_NEAR(weighted.per_example[2], 2 * ((float *)data[2])[2], 1e-5);
+    CHECK_NEAR(weighted.n_valid, 3, 0);
+    ap_tape_destroy(tape);
+    ap_params_destroy(params);
+    for (int i = 0; i < 4; i++) free(data[i]);
+}
+static void test_published_distributions(void) {
+    hid_t file;
+    CHECK_INT(ap_h5_open(AP_TEST_FIXTURES "/losses.h5", &file, NULL), AP_OK);
+    check_soft(file, "soft_target_ce_smoothing_0.0", 0);
+    check_soft(file, "soft_target_ce_smoothing_0.1", 0.1f);
+    ap_h5_close(file);
+}
+
+AP_TEST_MAIN(test_published_distributions, test_gradient, test_tiny_loss_keeps_its_digits, test_extreme_logits,
+             test_nan_is_not_hidden, test_padding_is_not_looked_at, test_wrong_labels_and_smoothing, test_golden_losses)
