@@ -429,12 +429,23 @@ size_t ap_h5_file_bytes(hid_t place) {
 
 /* ---- finding objects */
 
-/* Whether every part of the path `name` is a hard link: 1 yes, 0 not there, -1 another kind of link, which could lead
- * out of the file. */
-static int path_is_plain(hid_t file, const char *name) {
+/* A question to the library was answered with a failure: was it the system that failed (or memory)? */
+static bool system_failed(void) {
+    char message[NAME];
+    return library_message(AP_DATA, message) != AP_DATA;
+}
+
+/* Whether every part of the path `name` is a hard link. */
+typedef enum path_kind {
+    NOT_THERE,
+    PLAIN,
+    LEADS_OUT /* another kind of link */,
+    UNKNOWN /* see system_failed */
+} path_kind;
+static path_kind kind_of_path(hid_t file, const char *name) {
     char part[NAME];
     size_t n = strlen(name);
-    if (n == 0 || n >= NAME) return 0;
+    if (n == 0 || n >= NAME) return NOT_THERE;
     if (!strcmp(name, ".")) return 1;
     strcpy(part, name);
     for (size_t i = 1; i <= n; i++) {
@@ -442,25 +453,28 @@ static int path_is_plain(hid_t file, const char *name) {
         if (part[i - 1] == '/') continue; /* the root, or a doubled slash */
         part[i] = '\0';
         H5L_info_t info;
-        if (H5Lexists(file, part, H5P_DEFAULT) <= 0 || H5Lget_info(file, part, &info, H5P_DEFAULT) < 0) return 0;
-        if (info.type != H5L_TYPE_HARD) return -1;
+        htri_t there = H5Lexists(file, part, H5P_DEFAULT);
+        if (there > 0 && H5Lget_info(file, part, &info, H5P_DEFAULT) < 0) there = -1;
+        if (there <= 0) return there < 0 && system_failed() ? UNKNOWN : NOT_THERE;
+        if (info.type != H5L_TYPE_HARD) return LEADS_OUT;
         part[i] = name[i];
     }
-    return 1;
+    return PLAIN;
 }
 
 bool ap_h5_exists(hid_t file, const char *name) {
     library_open();
-    return path_is_plain(file, name) == 1;
+    return kind_of_path(file, name) == PLAIN;
 }
 
 static ap_status open_object(hid_t file, const char *name, H5I_type_t type, hid_t *object, ap_error *error) {
     static const char *const words[] = {[H5I_GROUP] = "group", [H5I_DATASET] = "data set"};
     library_open();
-    int plain = path_is_plain(file, name);
-    if (plain < 0)
+    path_kind kind = kind_of_path(file, name);
+    if (kind == UNKNOWN) return library_fail(error, AP_IO, file, name, "cannot be looked up");
+    if (kind == LEADS_OUT)
         return data_fail(error, file, name, "is or lies behind a soft or external link; only hard links are read");
-    if (plain == 0) return data_fail(error, file, name, "is not there");
+    if (kind == NOT_THERE) return data_fail(error, file, name, "is not there");
     hid_t id = H5Oopen(file, name, H5P_DEFAULT);
     if (id < 0) return library_fail(error, AP_DATA, file, name, "cannot be opened");
     if (type != H5I_BADID && H5Iget_type(id) != type) {
@@ -544,7 +558,9 @@ static ap_status check_chunk(hid_t set, hid_t file, const char *name, size_t siz
 
 static ap_status check_digest_attribute(hid_t set, hid_t file, const char *name, const void *bytes, size_t n,
                                         ap_error *error) {
-    if (H5Aexists(set, "xxh3_128") <= 0) return AP_OK;
+    htri_t there = H5Aexists(set, "xxh3_128");
+    if (there < 0) return library_fail(error, AP_DATA, file, name, "its digest cannot be looked up");
+    if (there == 0) return AP_OK;
     char *stated = NULL, is[AP_DIGEST_TEXT];
     AP_TRY(ap_h5_get_text(file, name, "xxh3_128", &stated, error));
     ap_digest_text(ap_digest_of(bytes, n), is);
@@ -715,7 +731,9 @@ static ap_status open_attribute(hid_t file, const char *object, const char *name
     CLOSED_AT_END hid_t holder = H5I_INVALID_HID;
     AP_TRY(open_object(file, object, H5I_BADID, &holder, error));
     snprintf(label, NAME, "%.500s, attribute %.400s", object, name);
-    if (H5Aexists(holder, name) <= 0) return data_fail(error, file, label, "is not there");
+    htri_t there = H5Aexists(holder, name);
+    if (there < 0) return library_fail(error, AP_DATA, file, label, "cannot be looked up");
+    if (there == 0) return data_fail(error, file, label, "is not there");
     hid_t id = H5Aopen(holder, name, H5P_DEFAULT);
     if (id < 0) return library_fail(error, AP_DATA, file, label, "cannot be opened");
     CLOSED_AT_END hid_t space = H5Aget_space(id);

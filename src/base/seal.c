@@ -44,6 +44,18 @@ static ap_status parse(const char seal[AP_SEAL_BYTES], const char *path, char ki
                    AP_SEAL_BYTES);
 }
 
+/* The first bytes of a file; what is missing stays as it is. False: they cannot be read. */
+static bool read_start(int fd, char seal[AP_SEAL_BYTES]) {
+    for (size_t used = 0; used < AP_SEAL_BYTES;) {
+        ssize_t n = pread(fd, seal + used, AP_SEAL_BYTES - used, (off_t)used);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return false;
+        if (n == 0) break;
+        used += (size_t)n;
+    }
+    return true;
+}
+
 ap_status ap_seal_digest(int fd, const char *path, ap_digest *digest, ap_error *error) {
     ap_digest_stream *stream = ap_digest_stream_create();
     char *buffer = malloc(BUFFER);
@@ -68,7 +80,7 @@ ap_status ap_seal_check(int fd, const char *path, const char *kind, bool check_d
     if (fstat(fd, &info)) return ap_fail_errno(error, AP_IO, "%s: cannot be read", path);
     if (!S_ISREG(info.st_mode)) return ap_fail(error, AP_DATA, "%s: is not a regular file", path);
     char seal[AP_SEAL_BYTES] = {0}, found[AP_SEAL_KIND] = "";
-    if (pread(fd, seal, AP_SEAL_BYTES, 0) < 0) return ap_fail_errno(error, AP_IO, "%s: cannot be read", path);
+    if (!read_start(fd, seal)) return ap_fail_errno(error, AP_IO, "%s: cannot be read", path);
     if (info.st_size <= AP_SEAL_BYTES)
         return ap_fail(error, AP_DATA, "%s: is no complete file of algoperf's: it has only %" PRId64 " bytes", path,
                        (int64_t)info.st_size);
@@ -108,7 +120,7 @@ ap_status ap_seal_kind(const char *path, char kind[AP_SEAL_KIND], ap_error *erro
         status = ap_fail_errno(error, AP_IO, "%s: cannot be read", path);
     else if (!S_ISREG(info.st_mode))
         status = ap_fail(error, AP_DATA, "%s: is not a regular file", path);
-    else if (pread(fd, seal, AP_SEAL_BYTES, 0) < 0)
+    else if (!read_start(fd, seal))
         status = ap_fail_errno(error, AP_IO, "%s: cannot be read", path);
     close(fd);
     return status == AP_OK ? parse(seal, path, kind, &bytes, &digest, error) : status;
