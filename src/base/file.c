@@ -228,6 +228,11 @@ ap_status ap_read_file(const char *path, size_t limit, char **bytes, size_t *n, 
     return status;
 }
 
+void ap_guard_standard_files(void) {
+    for (int fd = 0; fd <= STDERR_FILENO; fd++)
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDWR) < 0) return;
+}
+
 /* ---- left-overs */
 
 /* A zombie is dead: its parent may be slow to collect it (pid 1 of a container often never does). */

@@ -35,6 +35,10 @@ ap_status ap_read_file(const char *path, size_t limit, char **bytes, size_t *n, 
 bool ap_file_exists(const char *path);
 void ap_remove_stale_temps(const char *directory);
 
+/* Puts /dev/null where standard input, output or error is closed: else the next file that is opened takes their number,
+ * and what is printed goes into it. First call of a program. */
+void ap_guard_standard_files(void);
+
 /* FOR TESTS of kills inside a write: when the environment variable AP_TEST_WRITE_DELAY_MS is set, every commit sleeps
  * that long between write, fsync and rename. */
 

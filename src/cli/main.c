@@ -1,5 +1,6 @@
 #include "cli/cli.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "tensor/kernels/isa.h"
 
@@ -9,6 +10,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static const ap_command *const commands[] = {&ap_command_run,       &ap_command_list,   &ap_command_prepare,
                                              &ap_command_verify,    &ap_command_bench,  &ap_command_inspect,
@@ -78,13 +81,37 @@ static ap_status check_launch(ap_error *error) {
     return AP_OK;
 }
 
-static int run_parallel(const ap_command *command, int argc, char **argv) {
-    int provided, rank;
-    ap_error error;
-    if (MPI_Init_thread(&argc, &argv, MPI_THREAD_FUNNELED, &provided)) {
-        ap_fail(&error, AP_ENVIRONMENT, "MPI could not be initialised");
-        return ap_cli_report(&error);
+/* Open MPI ends a process that it cannot initialise with exit(1) or _exit(1), which here would mean that all is done.
+ */
+static bool in_mpi_init;
+static void exit_of_mpi(void) {
+    if (in_mpi_init) _exit(1);
+}
+
+__attribute__((visibility("default"))) void
+_exit(int code) { /* in place of the C library's, which does no more than this either */
+    if (in_mpi_init) {
+        code = AP_ENVIRONMENT;
+        ap_log(AP_GLOBAL, AP_LOG_ERROR,
+               "MPI could not be initialised (its own message stands above); `ulimit -n`, memory and a full /tmp are "
+               "the usual reasons");
     }
+    for (;;) syscall(SYS_exit_group, code);
+}
+
+static ap_status initialise_mpi(int *argc, char ***argv, ap_error *error) {
+    int provided;
+    in_mpi_init = true;
+    atexit(exit_of_mpi);
+    int code = MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+    in_mpi_init = false;
+    return code ? ap_fail(error, AP_ENVIRONMENT, "MPI could not be initialised") : AP_OK;
+}
+
+static int run_parallel(const ap_command *command, int argc, char **argv) {
+    int rank;
+    ap_error error;
+    if (initialise_mpi(&argc, &argv, &error)) return ap_cli_report(&error);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     ap_log_open(rank, rank == 0, getenv("ALGOPERF_DEBUG") ? AP_LOG_DEBUG : AP_LOG_INFO);
     int code = check_launch(&error) ? ap_cli_report(&error) : command->run(argc, argv);
@@ -103,6 +130,7 @@ static int check_output(const ap_command *command, int code) {
 }
 
 int main(int argc, char **argv) {
+    ap_guard_standard_files();
     setlocale(LC_NUMERIC, "C");
     if (argc < 2 || !strcmp(argv[1], "--help") || !strcmp(argv[1], "help")) {
         usage(argc < 2 ? stderr : stdout);
