@@ -3,6 +3,7 @@
 #include "tuning/halton.h"
 #include <jansson.h>
 #include <math.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,27 +14,39 @@ enum { MAX_TRIALS = 1000000 };
 
 bool ap_point_get(const ap_point *point, const char *name, double *value) {
     for (int i = 0; i < point->n; i++)
-        if (!strcmp(point->name[i], name)) {
+        if (!strcmp(point->name[i], name) && !(point->text && point->text[i])) {
             *value = point->value[i];
             return true;
         }
     return false;
 }
 
+const char *ap_point_text(const ap_point *point, const char *name) {
+    for (int i = 0; i < point->n; i++)
+        if (point->text && !strcmp(point->name[i], name)) return point->text[i];
+    return NULL;
+}
+
 char *ap_point_json(const ap_point *point) {
     json_t *object = json_object();
     bool fine = object != NULL;
     for (int i = 0; fine && i < point->n; i++)
-        fine = json_object_set_new(object, point->name[i], json_real(point->value[i])) == 0;
+        fine = json_object_set_new(object, point->name[i],
+                                   point->text && point->text[i] ? json_string(point->text[i])
+                                                                 : json_real(point->value[i])) == 0;
     char *text = fine ? json_dumps(object, JSON_REAL_PRECISION(17)) : NULL;
     json_decref(object);
     return text;
 }
 
 void ap_point_free(ap_point *point) {
-    for (int i = 0; i < point->n; i++) free(point->name[i]);
+    for (int i = 0; i < point->n; i++) {
+        free(point->name[i]);
+        if (point->text) free(point->text[i]);
+    }
     free(point->name);
     free(point->value);
+    free(point->text);
     *point = (ap_point){0};
 }
 
@@ -49,15 +62,25 @@ static ap_status out_of_memory(const char *name, ap_error *error) {
 
 /* Room for n names and values; the names are added one by one with point_add. */
 static ap_status point_reserve(ap_point *point, size_t n, const char *name, ap_error *error) {
-    *point = (ap_point){.name = calloc(n, sizeof *point->name), .value = calloc(n, sizeof *point->value)};
-    if (point->name && point->value) return AP_OK;
+    *point = (ap_point){.name = calloc(n, sizeof *point->name),
+                        .value = calloc(n, sizeof *point->value),
+                        .text = calloc(n, sizeof *point->text)};
+    if (point->name && point->value && point->text) return AP_OK;
     ap_point_free(point);
     return out_of_memory(name, error);
 }
 
-static ap_status point_add(ap_point *point, const char *key, double value, const char *name, ap_error *error) {
-    if (!(point->name[point->n] = strdup(key))) return out_of_memory(name, error);
-    point->value[point->n++] = value;
+/* A hyperparameter's value: a number, or a text (borrowed from the JSON). */
+typedef struct setting {
+    double value;
+    const char *text;
+} setting;
+
+static ap_status point_add(ap_point *point, const char *key, setting value, const char *name, ap_error *error) {
+    int i = point->n++;
+    point->value[i] = value.text ? NAN : value.value;
+    if (!(point->name[i] = strdup(key))) return out_of_memory(name, error);
+    if (value.text && !(point->text[i] = strdup(value.text))) return out_of_memory(name, error);
     return AP_OK;
 }
 
@@ -84,47 +107,84 @@ static ap_status parse(const char *json, const char *name, json_t **root, ap_err
                    at.text);
 }
 
+/* Where a key of the file stands, for messages: its line. jansson keeps none, so the text, which is valid JSON by then,
+ * is walked again. `element`: of a list, from 0; -1: the file is one object. */
+typedef struct place {
+    const char *name, *json; /* the file, its text */
+    int element;
+} place;
+
+static int line_of(const place *p, const char *key) {
+    int line = 1, depth = 0, element = 0, key_depth = p->element < 0 ? 1 : 2, start = 1;
+    size_t n = key ? strlen(key) : 0;
+    for (const char *c = p->json; *c; c++) {
+        if (*c == '\n') line++;
+        if (*c == '[' || *c == '{') depth++;
+        if (*c == ']' || *c == '}') depth--;
+        if (*c == ',' && depth == 1 && p->element >= 0) element++;
+        if (*c == '{' && depth == key_depth && element <= p->element) start = line;
+        if (*c != '"') continue;
+        const char *text = c + 1;
+        for (c++; *c && *c != '"'; c++) c += *c == '\\';
+        if (!*c) break;
+        const char *next = c + 1 + strspn(c + 1, " \t\r\n");
+        bool here = depth == key_depth && *next == ':' && (p->element < 0 || element == p->element);
+        if (key && here && (size_t)(c - text) == n && !memcmp(text, key, n)) return line;
+    }
+    return start;
+}
+
+/* AP_CONFIG with "FILE:LINE: " and, in a list, "point N: " in front. */
+static ap_status wrong(ap_error *error, const place *p, const char *key, const char *format, ...) AP_PRINTF(4, 5);
+static ap_status wrong(ap_error *error, const place *p, const char *key, const char *format, ...) {
+    char text[AP_ERROR_TEXT], point[32] = "";
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (p->element >= 0) snprintf(point, sizeof point, " point %d:", p->element + 1);
+    return ap_fail(error, AP_CONFIG, "%s:%d:%s %s", p->name, line_of(p, key), point, text);
+}
+
 /* The published program makes hyperparameters the fields of a Python namedtuple, so names are identifiers. */
-static ap_status check_name(const char *key, const char *where, ap_error *error) {
+static ap_status check_name(const char *key, const place *p, ap_error *error) {
     static const char allowed[] = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_";
     size_t digits = strspn(key, "0123456789"), length = strspn(key, allowed);
     if (digits == 0 && length > 0 && key[length] == '\0') return AP_OK;
-    return ap_fail(error, AP_CONFIG,
-                   "%s: \"%s\" is not a hyperparameter's name (must be letters, digits and _, not a digit first)",
-                   where, key);
+    return wrong(error, p, key,
+                 "\"%s\" is not a hyperparameter's name (must be letters, digits and _, not a digit first)", key);
 }
 
-/* `member` (NULL: none) is the part of `key` that the value stands in, for the message. */
-static ap_status read_number(const json_t *json, const char *where, const char *key, const char *member, double *value,
+static ap_status read_number(const json_t *json, const place *p, const char *key, const char *member, double *value,
                              ap_error *error) {
     if (!json_is_number(json))
-        return ap_fail(error, AP_CONFIG, "%s: %s%s%s is %s (must be a number)", where, key, member ? "." : "",
-                       member ? member : "", type_name(json));
+        return wrong(error, p, key, "%s.%s is %s (must be a number)", key, member, type_name(json));
     *value = json_number_value(json);
     return AP_OK;
 }
 
-/* A number, true or false. */
-static ap_status read_value(const json_t *json, const char *where, const char *key, double *value, ap_error *error) {
-    if (!json_is_boolean(json)) return read_number(json, where, key, NULL, value, error);
-    *value = json_is_true(json);
-    return AP_OK;
+/* A number, true or false (1 and 0), or a text. */
+static ap_status read_value(const json_t *json, const place *p, const char *key, setting *value, ap_error *error) {
+    *value = (setting){.text = json_string_value(json)};
+    if (json_is_boolean(json)) value->value = json_is_true(json);
+    if (json_is_number(json)) value->value = json_number_value(json);
+    if (value->text || json_is_boolean(json) || json_is_number(json)) return AP_OK;
+    return wrong(error, p, key, "%s is %s (must be a number, true, false or a text)", key, type_name(json));
 }
 
-static ap_status read_point(json_t *object, const char *where, ap_point *point, ap_error *error) {
+static ap_status read_point(json_t *object, const place *p, ap_point *point, ap_error *error) {
     if (!json_is_object(object))
-        return ap_fail(error, AP_CONFIG, "%s: found %s (must be an object of hyperparameters)", where,
-                       type_name(object));
+        return wrong(error, p, NULL, "found %s (must be an object of hyperparameters)", type_name(object));
     if (json_object_size(object) == 0)
-        return ap_fail(error, AP_CONFIG, "%s: found an empty object (must have at least one hyperparameter)", where);
-    AP_TRY(point_reserve(point, json_object_size(object), where, error));
+        return wrong(error, p, NULL, "found an empty object (must have at least one hyperparameter)");
+    AP_TRY(point_reserve(point, json_object_size(object), p->name, error));
     const char *key;
     json_t *json;
     json_object_foreach(object, key, json) {
-        double value = 0;
-        ap_status status = check_name(key, where, error);
-        if (status == AP_OK) status = read_value(json, where, key, &value, error);
-        if (status == AP_OK) status = point_add(point, key, value, where, error);
+        setting value;
+        ap_status status = check_name(key, p, error);
+        if (status == AP_OK) status = read_value(json, p, key, &value, error);
+        if (status == AP_OK) status = point_add(point, key, value, p->name, error);
         if (status != AP_OK) {
             ap_point_free(point);
             return status;
@@ -137,7 +197,7 @@ ap_status ap_point_parse(const char *json, const char *name, ap_point *point, ap
     json_t *root;
     AP_TRY(parse(json, name, &root, error));
     ap_point parsed = {0};
-    ap_status status = read_point(root, name, &parsed, error);
+    ap_status status = read_point(root, &(place){name, json, -1}, &parsed, error);
     json_decref(root);
     if (status == AP_OK) *point = parsed;
     return status;
@@ -146,20 +206,27 @@ ap_status ap_point_parse(const char *json, const char *name, ap_point *point, ap
 /* ---- a list of points */
 
 /* All points are read, also those beyond `trials`: a broken one does not wait for a longer study. */
-static ap_status draw_list(json_t *list, const char *name, int trials, ap_points *points, ap_error *error) {
+static ap_status draw_list(json_t *list, const char *name, const char *json, int trials, ap_points *points,
+                           ap_error *error) {
     size_t n = json_array_size(list);
     if (n < 1 || n > MAX_TRIALS)
         return ap_fail(error, AP_CONFIG, "%s: a list of %zu points (must be 1 to %d)", name, n, MAX_TRIALS);
     AP_TRY(points_reserve(points, (int)n, name, error));
     for (size_t i = 0; i < n; i++) {
-        char where[256];
-        snprintf(where, sizeof where, "%s: point %zu", name, i + 1);
-        ap_status status = read_point(json_array_get(list, i), where, &points->point[i], error);
+        ap_status status = read_point(json_array_get(list, i), &(place){name, json, (int)i}, &points->point[i], error);
         if (status != AP_OK) {
             ap_points_free(points);
             return status;
         }
         points->n++;
+    }
+    if (points->n < trials) {
+        ap_status status = ap_fail(error, AP_CONFIG,
+                                   "%s: a list of %d points, %d trials are wanted (a list is used point "
+                                   "by point; lower `trials` in the job file, or give more points)",
+                                   name, points->n, trials);
+        ap_points_free(points);
+        return status;
     }
     while (points->n > trials) ap_point_free(&points->point[--points->n]);
     return AP_OK;
@@ -176,7 +243,7 @@ typedef struct dimension {
     json_t *feasible;
 } dimension;
 
-static ap_status check_keys(json_t *object, const char *name, const char *key, ap_error *error) {
+static ap_status check_keys(json_t *object, const place *p, const char *key, ap_error *error) {
     static const char *const known[] = {"min", "max", "scaling", "feasible_points", NULL};
     const char *member;
     json_t *value;
@@ -185,90 +252,87 @@ static ap_status check_keys(json_t *object, const char *name, const char *key, a
         for (int i = 0; known[i]; i++) fine = fine || !strcmp(known[i], member);
         if (fine) continue;
         const char *closest = ap_closest(member, known);
-        return ap_fail(error, AP_CONFIG,
-                       "%s: %s has the unknown key \"%s\"%s%s%s (allowed: min, max and scaling, or feasible_points)",
-                       name, key, member, closest ? "; did you mean \"" : "", closest ? closest : "",
-                       closest ? "\"?" : "");
+        return wrong(error, p, key,
+                     "%s has the unknown key \"%s\"%s%s%s (allowed: min, max and scaling, or feasible_points)", key,
+                     member, closest ? "; did you mean \"" : "", closest ? closest : "", closest ? "\"?" : "");
     }
     return AP_OK;
 }
 
-static ap_status read_feasible(json_t *object, const char *name, dimension *d, ap_error *error) {
+static ap_status read_feasible(json_t *object, const place *p, dimension *d, ap_error *error) {
     if (json_object_size(object) > 1)
-        return ap_fail(error, AP_CONFIG, "%s: %s has feasible_points and also min, max or scaling; keep one of both",
-                       name, d->key);
+        return wrong(error, p, d->key, "%s has feasible_points and also min, max or scaling; keep one of both", d->key);
     d->scaling = FEASIBLE;
     d->feasible = json_object_get(object, "feasible_points");
     if (!json_is_array(d->feasible))
-        return ap_fail(error, AP_CONFIG, "%s: feasible_points of %s is %s (must be a list)", name, d->key,
-                       type_name(d->feasible));
+        return wrong(error, p, d->key, "feasible_points of %s is %s (must be a list)", d->key, type_name(d->feasible));
     if (json_array_size(d->feasible) == 0)
-        return ap_fail(error, AP_CONFIG, "%s: feasible_points of %s is empty (must have at least one number)", name,
-                       d->key);
+        return wrong(error, p, d->key, "feasible_points of %s is empty (must have at least one number)", d->key);
     size_t i;
     json_t *json;
-    double value;
+    setting value;
     json_array_foreach(d->feasible, i, json) {
-        AP_TRY(read_value(json, name, d->key, &value, error));
+        AP_TRY(read_value(json, p, d->key, &value, error));
     }
     return AP_OK;
 }
 
-static ap_status read_range(json_t *object, const char *name, dimension *d, ap_error *error) {
+static ap_status read_range(json_t *object, const place *p, dimension *d, ap_error *error) {
     const char *const members[] = {"min", "max"};
     double *const values[] = {&d->min, &d->max};
     for (int i = 0; i < 2; i++) {
         json_t *json = json_object_get(object, members[i]);
         if (!json)
-            return ap_fail(error, AP_CONFIG, "%s: %s has no %s (needed: min, max and scaling, or feasible_points)",
-                           name, d->key, members[i]);
-        AP_TRY(read_number(json, name, d->key, members[i], values[i], error));
+            return wrong(error, p, d->key, "%s has no %s (needed: min, max and scaling, or feasible_points)", d->key,
+                         members[i]);
+        AP_TRY(read_number(json, p, d->key, members[i], values[i], error));
     }
     const json_t *kind = json_object_get(object, "scaling");
     const char *text = json_string_value(kind);
     if (!text || (strcmp(text, "linear") != 0 && strcmp(text, "log") != 0))
-        return ap_fail(error, AP_CONFIG, "%s: scaling of %s is %s%s%s (must be \"linear\" or \"log\")", name, d->key,
-                       text ? "\"" : "", text ? text : (kind ? type_name(kind) : "missing"), text ? "\"" : "");
+        return wrong(error, p, d->key, "scaling of %s is %s%s%s (must be \"linear\" or \"log\")", d->key,
+                     text ? "\"" : "", text ? text : (kind ? type_name(kind) : "missing"), text ? "\"" : "");
     d->scaling = strcmp(text, "log") == 0 ? LOG : LINEAR;
     if (!(d->min < d->max))
-        return ap_fail(error, AP_CONFIG,
-                       "%s: min of %s is %g, max is %g (min must be below max); one value is a "
-                       "feasible_points list of one",
-                       name, d->key, d->min, d->max);
+        return wrong(error, p, d->key,
+                     "min of %s is %g, max is %g (min must be below max); one value is a "
+                     "feasible_points list of one",
+                     d->key, d->min, d->max);
     if (!isfinite(d->max - d->min))
-        return ap_fail(error, AP_CONFIG, "%s: the range of %s, %g to %g, is too wide for a double", name, d->key,
-                       d->min, d->max);
+        return wrong(error, p, d->key, "the range of %s, %g to %g, is too wide for a double", d->key, d->min, d->max);
     if (d->scaling == LOG && !(d->min > 0 && isfinite(d->max / d->min)))
-        return ap_fail(error, AP_CONFIG,
-                       "%s: min of %s is %g (with log scaling min must be above 0, and max / min "
-                       "finite)",
-                       name, d->key, d->min);
+        return wrong(error, p, d->key,
+                     "min of %s is %g (with log scaling min must be above 0, and max / min "
+                     "finite)",
+                     d->key, d->min);
     return AP_OK;
 }
 
-static ap_status read_dimension(const char *key, json_t *object, const char *name, dimension *d, ap_error *error) {
+static ap_status read_dimension(const char *key, json_t *object, const place *p, dimension *d, ap_error *error) {
     *d = (dimension){.key = key};
-    AP_TRY(check_name(key, name, error));
+    AP_TRY(check_name(key, p, error));
     if (!json_is_object(object))
-        return ap_fail(error, AP_CONFIG,
-                       "%s: %s is %s (must be an object with min, max and scaling, or feasible_points; a fixed point "
-                       "is a list of one object)",
-                       name, key, type_name(object));
-    AP_TRY(check_keys(object, name, key, error));
-    if (json_object_get(object, "feasible_points")) return read_feasible(object, name, d, error);
-    return read_range(object, name, d, error);
+        return wrong(error, p, key,
+                     "%s is %s (must be an object with min, max and scaling, or feasible_points; a fixed point "
+                     "is a list of one object)",
+                     key, type_name(object));
+    AP_TRY(check_keys(object, p, key, error));
+    if (json_object_get(object, "feasible_points")) return read_feasible(object, p, d, error);
+    return read_range(object, p, d, error);
 }
 
 /* u in [0, 1) to a value. base/fmath.h's functions, so that every machine draws the same bits. */
-static double map(const dimension *d, double u) {
+static setting map(const dimension *d, double u) {
     switch (d->scaling) {
-    case LOG: return d->min * ap_f64_exp(u * ap_f64_log(d->max / d->min));
-    case LINEAR: return d->min + u * (d->max - d->min);
+    case LOG: return (setting){d->min * ap_f64_exp(u * ap_f64_log(d->max / d->min)), NULL};
+    case LINEAR: return (setting){d->min + u * (d->max - d->min), NULL};
     case FEASIBLE: break;
     }
     size_t n = json_array_size(d->feasible);
     const json_t *json = json_array_get(d->feasible, (size_t)(u * (double)n));
-    return json_is_boolean(json) ? json_is_true(json) : json_number_value(json);
+    setting value = {.value = json_is_boolean(json) ? json_is_true(json) : json_number_value(json),
+                     .text = json_string_value(json)};
+    return value;
 }
 
 static ap_status draw_dimension(const dimension *d, int base, ap_points *points, const char *name, ap_error *error) {
@@ -281,7 +345,9 @@ static ap_status draw_dimension(const dimension *d, int base, ap_points *points,
     return AP_OK;
 }
 
-static ap_status draw_object(json_t *object, const char *name, int trials, ap_points *points, ap_error *error) {
+static ap_status draw_object(json_t *object, const char *name, const char *text, int trials, ap_points *points,
+                             ap_error *error) {
+    const place where = {name, text, -1};
     size_t d = json_object_size(object);
     if (d == 0 || d > AP_HALTON_MAX_DIMENSIONS)
         return ap_fail(error, AP_CONFIG, "%s: %zu hyperparameters (must be 1 to %d)", name, d,
@@ -290,7 +356,7 @@ static ap_status draw_object(json_t *object, const char *name, int trials, ap_po
     int bases[AP_HALTON_MAX_DIMENSIONS], n = 0;
     const char *key;
     json_t *json;
-    json_object_foreach(object, key, json) AP_TRY(read_dimension(key, json, name, &dimensions[n++], error));
+    json_object_foreach(object, key, json) AP_TRY(read_dimension(key, json, &where, &dimensions[n++], error));
     ap_halton_bases((int)d, bases);
 
     AP_TRY(points_reserve(points, trials, name, error));
@@ -310,9 +376,9 @@ ap_status ap_search_space_draw(const char *json, const char *name, int trials, a
     ap_points drawn = {0};
     ap_status status;
     if (json_is_array(root))
-        status = draw_list(root, name, trials, &drawn, error);
+        status = draw_list(root, name, json, trials, &drawn, error);
     else
-        status = draw_object(root, name, trials, &drawn, error);
+        status = draw_object(root, name, json, trials, &drawn, error);
     json_decref(root);
     if (status == AP_OK) *points = drawn;
     return status;

@@ -7,13 +7,17 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* One hyperparameter point: names and values in the order of the file. Booleans are 0 and 1. */
+/* One hyperparameter point: names and values in the order of the file. Booleans are 0 and 1. A value may be a text
+ * ("grafting_type": "ADAM"): then `text` has it and `value` is NaN. */
 typedef struct ap_point {
     int n;
     char **name;
     double *value;
+    char **text; /* NULL as a whole or for one: a number */
 } ap_point;
+/* False if there is no number (no text) of that name. */
 bool ap_point_get(const ap_point *point, const char *name, double *value);
+const char *ap_point_text(const ap_point *point, const char *name);
 /* Canonical JSON (17 digits) for records and digests, malloc'ed. */
 char *ap_point_json(const ap_point *point);
 
@@ -23,7 +27,7 @@ typedef struct ap_points {
 } ap_points;
 void ap_points_free(ap_points *points);
 
-/* Draws `trials` points. A JSON list is used verbatim, in order, truncated (fewer points than trials: all of them). An
+/* Draws `trials` points. A JSON list is used verbatim, in order, truncated (fewer points than trials: AP_CONFIG). An
  * object is sampled by the Halton generator; the published code then shuffles the list with an unseeded generator; we
  * keep the deterministic order. `name` stands for the file in messages; bad JSON, unknown keys, min >= max, log of a
  * non-positive bound, empty feasible_points, nan, duplicates: AP_CONFIG. */

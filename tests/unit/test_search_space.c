@@ -167,22 +167,45 @@ static void test_more_trials_begin_with_the_same_points(void) {
 
 static void test_list_is_used_in_order_and_truncated(void) {
     static const char json[] = "[{\"a\": 1, \"b\": true}, {\"a\": 2.5, \"b\": false}, {\"a\": 3}]";
-    ap_points two = draw(json, 2), ten = draw(json, 10);
+    ap_points two = draw(json, 2), three = draw(json, 3);
     double x = NAN;
     CHECK_INT(two.n, 2);
-    CHECK_INT(ten.n, 3);
+    CHECK_INT(three.n, 3);
     CHECK(ap_point_get(&two.point[1], "a", &x) && x == 2.5);
     CHECK(ap_point_get(&two.point[0], "b", &x) && x == 1);
     CHECK(ap_point_get(&two.point[1], "b", &x) && x == 0);
-    CHECK(!ap_point_get(&ten.point[2], "b", &x));
+    CHECK(!ap_point_get(&three.point[2], "b", &x));
     ap_points_free(&two);
-    ap_points_free(&ten);
+    ap_points_free(&three);
 }
 
 static void test_booleans_may_be_feasible_points(void) {
     ap_points points = draw("{\"nesterov\": {\"feasible_points\": [true]}}", 1);
     CHECK(points.n == 1 && points.point[0].value[0] == 1);
     ap_points_free(&points);
+}
+
+static void test_texts_are_values(void) {
+    ap_points points = draw("[{\"style\": \"adam\", \"l2\": 0.1}]", 1);
+    double x = 7;
+    CHECK_TEXT(ap_point_text(&points.point[0], "style"), "adam");
+    CHECK(!ap_point_get(&points.point[0], "style", &x) && x == 7);
+    CHECK(ap_point_text(&points.point[0], "l2") == NULL && ap_point_text(&points.point[0], "none") == NULL);
+    char *json = ap_point_json(&points.point[0]);
+    CHECK_TEXT(json, "{\"style\": \"adam\", \"l2\": ");
+    free(json);
+    ap_points_free(&points);
+
+    /* those of the recorded space, in their order */
+    json_t *space = json_object_get(spaces(), "synthetic_mixed"),
+           *want = json_object_get(space, "points_unshuffled_20"), *p;
+    size_t i;
+    json = json_dumps(json_object_get(space, "search_space"), 0);
+    points = draw(json, 20);
+    json_array_foreach(want, i, p)
+        CHECK_TEXT(ap_point_text(&points.point[i], "disc"), json_string_value(json_object_get(p, "disc")));
+    ap_points_free(&points);
+    free(json);
 }
 
 /* ---- one point */
@@ -216,7 +239,6 @@ static void test_bad_points(void) {
         {"{\"a\": nan}", "not valid JSON"},
         {"{\"a\": 1e999}", "not valid JSON"},
         {"{\"a\": 99999999999999999999}", "not valid JSON"},
-        {"{\"a\": \"0.1\"}", "a is a text (must be a number)"},
         {"{\"a\": null}", "a is null"},
         {"{\"a\": [1]}", "a is a list"},
         {"{}", "empty object"},
@@ -267,7 +289,7 @@ static void test_bad_ranges(void) {
 static void test_bad_feasible_points(void) {
     check_bad("{\"a\": {\"feasible_points\": []}}", 1, "feasible_points of a is empty");
     check_bad("{\"a\": {\"feasible_points\": 3}}", 1, "feasible_points of a is a number");
-    check_bad("{\"a\": {\"feasible_points\": [1, \"b\"]}}", 1, "a is a text");
+    check_bad("{\"a\": {\"feasible_points\": [1, [2]]}}", 1, "a is a list");
     check_bad("{\"a\": {\"feasible_points\": [1], \"min\": 1}}", 1, "keep one of both");
 }
 
@@ -284,6 +306,19 @@ static void test_bad_documents(void) {
     check_bad("{\"a b\": {\"feasible_points\": [1]}}", 1, "\"a b\" is not a hyperparameter's name");
     check_bad("{\"a\": {\"mim\": 1, \"max\": 2, \"scaling\": \"log\"}}", 1, "did you mean \"min\"?");
     check_bad("{\"a\": {\"min\": 1, \"max\": 2, \"scaling\": \"log\", \"unrelated\": 1}}", 1, "key \"unrelated\"");
+}
+
+static void test_errors_name_the_line(void) {
+    check_bad("{\n \"a\": {\"feasible_points\": [1]},\n \"b\":\n {\"min\": 2, \"max\": 1, \"scaling\": \"log\"}\n}", 1,
+              "space.json:3: min of b is 2");
+    check_bad("[\n {\"a\": 1, \"t\": \"{ \\\" ] ,\"},\n {\"b\": 2,\n \"a\": null}\n]", 2,
+              "space.json:4: point 2: a is null");
+    check_bad("[{\"a\": 1},\n 3]", 2, "space.json:1: point 2");
+    check_bad("{\n\n \"x\": {\"feasible_points\": []}}", 1, "space.json:3: feasible_points of x is empty");
+}
+
+static void test_fewer_points_than_trials(void) {
+    check_bad("[{\"a\": 1}, {\"a\": 2}]", 3, "a list of 2 points, 3 trials are wanted");
 }
 
 static void test_bad_number_of_trials(void) {
@@ -319,5 +354,6 @@ AP_TEST_MAIN(test_bases_are_those_of_the_official_program, test_most_dimensions_
              test_digit_tables_and_shifts, test_coordinates_of_small_and_large_bases, test_unit_points,
              test_points_of_the_official_spaces, test_linear_and_feasible_points,
              test_more_trials_begin_with_the_same_points, test_list_is_used_in_order_and_truncated,
-             test_booleans_may_be_feasible_points, test_point_survives_its_json, test_bad_points, test_bad_ranges,
-             test_bad_feasible_points, test_bad_documents, test_bad_number_of_trials, test_too_many_dimensions, end)
+             test_booleans_may_be_feasible_points, test_texts_are_values, test_point_survives_its_json, test_bad_points,
+             test_bad_ranges, test_bad_feasible_points, test_bad_documents, test_errors_name_the_line,
+             test_fewer_points_than_trials, test_bad_number_of_trials, test_too_many_dimensions, end)
