@@ -1,6 +1,8 @@
 #include "harness/host.h"
 
 #include "base/log.h"
+#include "submission/solo_host.h"
+#include "tensor/kernels/eigen.h"
 #include "tensor/kernels/reduce.h"
 
 #include <math.h>
@@ -11,9 +13,17 @@
 typedef enum host_phase { OUTSIDE, INIT, UPDATE, PREPARE } host_phase;
 static const char *const phase_names[] = {"no function", "init_optimizer_state", "update_params", "prepare_for_eval"};
 
+typedef struct kept { /* elements of a state that one rank keeps */
+    int64_t first, n;
+    int rank;
+} kept;
+
+enum { NUMBERS = -1, ARRAY = -2 };
 typedef struct state_entry {
     char name[64];
-    int param; /* -1: numbers */
+    int param; /* or NUMBERS, ARRAY */
+    kept *kept;
+    int ranges, range_capacity;
     int64_t n;
     void *data;
 } state_entry;
@@ -36,6 +46,7 @@ struct ap_trial_host {
     state_entry *state;
     int evaluations, evaluation_capacity;
     ap_eval_result *evaluation;
+    ap_scratch scratch;
 };
 
 static ap_trial_host *self(ap_host *host) {
@@ -65,6 +76,9 @@ static const ap_workload_info *call_workload(ap_host *host) {
 }
 static bool call_hyperparameter(ap_host *host, const char *name, double *value) {
     return ap_point_get(self(host)->options.point, name, value);
+}
+static const char *call_hyperparameter_text(ap_host *host, const char *name) {
+    return ap_point_text(self(host)->options.point, name);
 }
 static int64_t call_step(ap_host *host) {
     return self(host)->step;
@@ -154,7 +168,33 @@ static float *call_state(ap_host *host, const char *name, int param) {
     return find_or_make_state(h, name, param, h->info.param[param].size, sizeof(float));
 }
 static double *call_state_numbers(ap_host *host, const char *name, int n) {
-    return find_or_make_state(self(host), name, -1, n, sizeof(double));
+    return find_or_make_state(self(host), name, NUMBERS, n, sizeof(double));
+}
+
+static float *call_state_array(ap_host *host, const char *name, int64_t n) {
+    return find_or_make_state(self(host), name, ARRAY, n, sizeof(float));
+}
+static bool call_state_kept_by(ap_host *host, const char *name, int64_t first, int64_t n, int rank) {
+    ap_trial_host *h = self(host);
+    state_entry *s = NULL;
+    for (int i = 0; i < h->states; i++)
+        if (h->state[i].param < 0 && !strcmp(h->state[i].name, name)) s = &h->state[i];
+    if (h->phase != INIT || !s || first < 0 || n < 0 || n > s->n - first || rank < 0 ||
+        rank >= ap_group_ranks(h->options.group)) {
+        misuse(h,
+               "state_kept_by of \"%s\", elements %lld to %lld, rank %d, in %s (an array and a rank that are there, in "
+               "init_optimizer_state)",
+               name, (long long)first, (long long)(first + n - 1), rank, phase_names[h->phase]);
+        return false;
+    }
+    if (s->ranges == s->range_capacity) {
+        int capacity = s->range_capacity ? 2 * s->range_capacity : 64;
+        kept *grown = realloc(s->kept, (size_t)capacity * sizeof *grown);
+        if (!grown) return no_memory(h, name) != NULL;
+        s->kept = grown, s->range_capacity = capacity;
+    }
+    s->kept[s->ranges++] = (kept){first, n, rank};
+    return true;
 }
 
 /* ---- calls: work */
@@ -195,6 +235,19 @@ static bool call_loss_and_gradient(ap_host *host, const ap_loss_request *request
     return status == AP_OK;
 }
 
+static void call_matrix_product(ap_host *host, const ap_matrix_product *product) {
+    ap_submission_matrix_product(self(host)->options.math, product);
+}
+static bool call_symmetric_eigen(ap_host *host, int n, double *a, double *w) {
+    (void)host;
+    return ap_symmetric_eigen(n, a, w);
+}
+static float *call_scratch(ap_host *host, int slot, int64_t n) {
+    float *memory = ap_scratch_get(&self(host)->scratch, slot, n);
+    if (!memory)
+        misuse(self(host), "scratch slot %d of %lld floats: out of memory, or no such slot", slot, (long long)n);
+    return memory;
+}
 static double call_dot(ap_host *host, int64_t n, const float *x, const float *y) {
     (void)host;
     return n > 0 ? ap_dot_f64((size_t)n, x, y) : 0;
@@ -270,6 +323,12 @@ static const ap_host_calls calls = {
     .fail = call_fail,
     .log = call_log,
     .threads = call_threads,
+    .hyperparameter_text = call_hyperparameter_text,
+    .state_array = call_state_array,
+    .state_kept_by = call_state_kept_by,
+    .matrix_product = call_matrix_product,
+    .symmetric_eigen = call_symmetric_eigen,
+    .scratch = call_scratch,
 };
 
 /* ---- life */
@@ -318,10 +377,14 @@ ap_status ap_trial_host_create(const ap_host_options *options, ap_trial_host **h
 
 void ap_trial_host_destroy(ap_trial_host *host) {
     if (!host) return;
-    for (int i = 0; i < host->states; i++) free(host->state[i].data);
+    for (int i = 0; i < host->states; i++) {
+        free(host->state[i].data);
+        free(host->state[i].kept);
+    }
     free(host->state);
     free(host->params);
     free(host->evaluation);
+    ap_scratch_free(&host->scratch);
     free(host);
 }
 
@@ -405,13 +468,26 @@ ap_status ap_trial_host_add_evaluation(ap_trial_host *host, const ap_eval_result
     return AP_OK;
 }
 
+ap_status ap_trial_host_gather(ap_trial_host *host, ap_error *error) {
+    for (int i = 0; i < host->states; i++) {
+        const state_entry *s = &host->state[i];
+        size_t element = s->param == NUMBERS ? sizeof(double) : sizeof(float);
+        for (int r = 0; r < s->ranges; r++)
+            AP_TRY(ap_group_broadcast(host->options.group, (char *)s->data + (size_t)s->kept[r].first * element,
+                                      (size_t)s->kept[r].n * element, s->kept[r].rank, error));
+    }
+    return AP_OK;
+}
+
 int ap_trial_host_blobs(const ap_trial_host *host) {
     return host->states;
 }
 void ap_trial_host_blob(const ap_trial_host *host, int i, ap_blob *blob) {
     const state_entry *s = &host->state[i];
-    *blob = (ap_blob){.type = s->param < 0 ? AP_F64 : AP_F32, .n = s->n, .data = s->data};
-    if (s->param < 0)
+    *blob = (ap_blob){.type = s->param == NUMBERS ? AP_F64 : AP_F32, .n = s->n, .data = s->data};
+    if (s->param == ARRAY)
+        snprintf(blob->name, sizeof blob->name, "/optimizer_arrays/%s", s->name);
+    else if (s->param == NUMBERS)
         snprintf(blob->name, sizeof blob->name, "/optimizer_numbers/%s", s->name);
     else
         snprintf(blob->name, sizeof blob->name, "/optimizer/%s/%s", s->name, host->params[s->param].name);

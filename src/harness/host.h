@@ -16,6 +16,7 @@ typedef struct ap_host_options {
     uint64_t seed;
     int64_t global_batch;
     int threads;
+    ap_math math;
 } ap_host_options;
 
 /* All borrowed. Not collective. */
@@ -39,8 +40,11 @@ const char *ap_trial_host_stopped(const ap_trial_host *host); /* why the submiss
 void ap_trial_host_set_time(ap_trial_host *host, double submission_time_s);
 ap_status ap_trial_host_add_evaluation(ap_trial_host *host, const ap_eval_result *result, ap_error *error);
 
+/* Brings the parts of state arrays that other ranks keep to every rank. Before a checkpoint. Collective. */
+ap_status ap_trial_host_gather(ap_trial_host *host, ap_error *error);
+
 /* Optimizer state as blobs: how many, and the i-th (data borrowed). Names "/optimizer/<state>/<parameter>" and
- * "/optimizer_numbers/<state>". */
+ * "/optimizer_numbers/<state>" and "/optimizer_arrays/<state>". */
 int ap_trial_host_blobs(const ap_trial_host *host);
 void ap_trial_host_blob(const ap_trial_host *host, int i, ap_blob *blob);
 

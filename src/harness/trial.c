@@ -210,6 +210,7 @@ static ap_status collect(trial *t, ap_blob **blobs, int *n, ap_error *error) {
 
 static ap_status save(trial *t, ap_error *error) {
     ap_buckets_switch(&t->buckets, AP_BUCKET_CHECKPOINT);
+    AP_TRY(ap_trial_host_gather(t->host, error));
     ap_status status = AP_OK;
     if (t->root) {
         ap_blob *blobs = NULL;
@@ -341,7 +342,8 @@ static ap_status set_up(trial *t, ap_error *error) {
                             .point = &job->submission[t->spec->submission].points.point[t->spec->trial],
                             .seed = t->seed,
                             .global_batch = t->global_batch,
-                            .threads = (int)job->settings.threads};
+                            .threads = (int)job->settings.threads,
+                            .math = job->math};
     AP_TRY(ap_group_agree(t->group, ap_trial_host_create(&host, &t->host, error), error));
     AP_TRY(ap_group_agree(t->group, ap_trial_host_init(t->host, error), error));
     AP_TRY(go_on(t, error));

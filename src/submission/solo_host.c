@@ -1,12 +1,15 @@
 #include "submission/solo_host.h"
 #include "base/random.h"
+#include "tensor/kernels/eigen.h"
+#include "tensor/kernels/gemm.h"
 #include "tensor/kernels/reduce.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* Named memory: floats shaped like a parameter, or doubles (param < 0). */
+/* Named memory: floats shaped like a parameter, or doubles (NUMBERS), or floats of any size (ARRAY). */
+enum { NUMBERS = -1, ARRAY = -2 };
 typedef struct entry {
     char *name;
     int param;
@@ -25,6 +28,7 @@ struct ap_solo {
     int64_t step, losses;
     ap_loss_request last;
     ap_error failure;
+    ap_scratch scratch;
 };
 
 static ap_solo *solo_of(ap_host *host) {
@@ -32,6 +36,37 @@ static ap_solo *solo_of(ap_host *host) {
 }
 
 /* ---- what the submission calls */
+
+float *ap_scratch_get(ap_scratch *s, int slot, int64_t n) {
+    if (slot < 0 || slot >= AP_SCRATCH_SLOTS || n < 0) return NULL;
+    if (n <= s->size[slot] && s->memory[slot]) return s->memory[slot];
+    size_t bytes = ((size_t)n * sizeof(float) + 64) & ~(size_t)63;
+    free(s->memory[slot]);
+    s->memory[slot] = aligned_alloc(64, bytes);
+    s->size[slot] = s->memory[slot] ? n : 0;
+    return s->memory[slot];
+}
+
+void ap_scratch_free(ap_scratch *s) {
+    for (int i = 0; i < AP_SCRATCH_SLOTS; i++) free(s->memory[i]);
+    *s = (ap_scratch){0};
+}
+
+void ap_submission_matrix_product(ap_math math, const ap_matrix_product *p) {
+    ap_gemm_args args = {.transpose_a = p->transpose_a,
+                         .transpose_b = p->transpose_b,
+                         .m = p->m,
+                         .n = p->n,
+                         .k = p->k,
+                         .a = p->a,
+                         .lda = p->transpose_a ? p->m : p->k,
+                         .b = p->b,
+                         .ldb = p->transpose_b ? p->k : p->n,
+                         .c = p->c,
+                         .ldc = p->n,
+                         .accumulate = p->accumulate};
+    ap_gemm(math, &args);
+}
 
 static void host_fail(ap_host *host, const char *format, ...) AP_PRINTF(2, 3);
 static void host_fail(ap_host *host, const char *format, ...) {
@@ -60,12 +95,22 @@ static const ap_workload_info *host_workload(ap_host *host) {
 static bool host_hyperparameter(ap_host *host, const char *name, double *value) {
     ap_solo *solo = solo_of(host);
     for (int i = 0; i < solo->problem.hyperparameters; i++)
-        if (!strcmp(solo->problem.name[i], name)) {
+        if (!strcmp(solo->problem.name[i], name) && !(solo->problem.text && solo->problem.text[i])) {
             solo->asked[i] = true;
             *value = solo->problem.value[i];
             return true;
         }
     return false;
+}
+
+static const char *host_hyperparameter_text(ap_host *host, const char *name) {
+    ap_solo *solo = solo_of(host);
+    for (int i = 0; i < solo->problem.hyperparameters; i++)
+        if (!strcmp(solo->problem.name[i], name) && solo->problem.text && solo->problem.text[i]) {
+            solo->asked[i] = true;
+            return solo->problem.text[i];
+        }
+    return NULL;
 }
 
 static float *host_value(ap_host *host, int param) {
@@ -108,7 +153,35 @@ static float *host_state(ap_host *host, const char *name, int param) {
 }
 
 static double *host_state_numbers(ap_host *host, const char *name, int n) {
-    return named(host, name, -1, (size_t)n * sizeof(double));
+    return named(host, name, NUMBERS, (size_t)n * sizeof(double));
+}
+
+static float *host_state_array(ap_host *host, const char *name, int64_t n) {
+    return named(host, name, ARRAY, (size_t)n * sizeof(float));
+}
+
+static bool host_state_kept_by(ap_host *host, const char *name, int64_t first, int64_t n, int rank) {
+    (void)host;
+    (void)name;
+    (void)first;
+    (void)n;
+    return rank == 0;
+}
+
+static void host_matrix_product(ap_host *host, const ap_matrix_product *p) {
+    (void)host;
+    ap_submission_matrix_product(AP_MATH_ORDERED, p);
+}
+
+static bool host_symmetric_eigen(ap_host *host, int n, double *a, double *w) {
+    (void)host;
+    return ap_symmetric_eigen(n, a, w);
+}
+
+static float *host_scratch(ap_host *host, int slot, int64_t n) {
+    float *memory = ap_scratch_get(&solo_of(host)->scratch, slot, n);
+    if (!memory) host_fail(host, "scratch slot %d: out of memory (%lld floats)", slot, (long long)n);
+    return memory;
 }
 
 static bool host_next_batch(ap_host *host) {
@@ -204,6 +277,12 @@ static const ap_host_calls calls = {
     .fail = host_fail,
     .log = host_log,
     .threads = host_one,
+    .hyperparameter_text = host_hyperparameter_text,
+    .state_array = host_state_array,
+    .state_kept_by = host_state_kept_by,
+    .matrix_product = host_matrix_product,
+    .symmetric_eigen = host_symmetric_eigen,
+    .scratch = host_scratch,
 };
 
 /* ---- making and destroying */
@@ -251,6 +330,7 @@ void ap_solo_destroy(ap_solo *solo) {
     free(solo->gradient);
     free(solo->asked);
     free(solo->entries);
+    ap_scratch_free(&solo->scratch);
     free(solo);
 }
 
@@ -268,6 +348,11 @@ ap_status ap_solo_init(ap_solo *solo, const ap_submission *submission, ap_error 
     AP_TRY(result(solo, failed, submission->name, "init_optimizer_state", error));
     solo->created = true;
     return AP_OK;
+}
+
+ap_status ap_solo_prepare_for_eval(ap_solo *solo, const ap_submission *submission, ap_error *error) {
+    int failed = submission->prepare_for_eval ? submission->prepare_for_eval(&solo->host) : 0;
+    return result(solo, failed, submission->name, "prepare_for_eval", error);
 }
 
 ap_status ap_solo_step(ap_solo *solo, const ap_submission *submission, ap_error *error) {
@@ -295,7 +380,7 @@ bool ap_solo_asked(const ap_solo *solo, int hyperparameter) {
 
 const double *ap_solo_numbers(const ap_solo *solo, const char *name) {
     for (int i = 0; i < solo->count; i++)
-        if (solo->entries[i].param < 0 && !strcmp(solo->entries[i].name, name)) return solo->entries[i].memory;
+        if (solo->entries[i].param == NUMBERS && !strcmp(solo->entries[i].name, name)) return solo->entries[i].memory;
     return NULL;
 }
 

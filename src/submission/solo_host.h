@@ -6,6 +6,7 @@
 
 #include "base/status.h"
 #include "submission/submission.h"
+#include "tensor/kernels/gemm.h"
 
 /* The loss at `value` in step `step` (0-based); gradient[p][size] is filled unless `gradient` is NULL. */
 typedef double ap_solo_loss(void *context, int64_t step, float *const *value, float *const *gradient);
@@ -18,6 +19,7 @@ typedef struct ap_solo_problem {
     int hyperparameters;
     char *const *name; /* as in ap_point */
     const double *value;
+    char *const *text; /* NULL: no hyperparameter is a text */
 } ap_solo_problem;
 
 typedef struct ap_solo ap_solo;
@@ -30,6 +32,16 @@ void ap_solo_destroy(ap_solo *solo); /* NULL is fine */
  * submission's own text when it fails. */
 ap_status ap_solo_init(ap_solo *solo, const ap_submission *submission, ap_error *error);
 ap_status ap_solo_step(ap_solo *solo, const ap_submission *submission, ap_error *error);
+ap_status ap_solo_prepare_for_eval(ap_solo *solo, const ap_submission *submission, ap_error *error);
+
+/* The host calls matrix_product and scratch, for every host. */
+void ap_submission_matrix_product(ap_math math, const ap_matrix_product *product);
+typedef struct ap_scratch {
+    float *memory[AP_SCRATCH_SLOTS];
+    int64_t size[AP_SCRATCH_SLOTS];
+} ap_scratch;
+float *ap_scratch_get(ap_scratch *scratch, int slot, int64_t n); /* NULL: out of memory, or no such slot */
+void ap_scratch_free(ap_scratch *scratch);
 
 /* What a test looks at. Borrowed. */
 ap_host *ap_solo_host(ap_solo *solo);

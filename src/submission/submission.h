@@ -67,8 +67,18 @@ typedef struct ap_loss_request {
     bool keep_state;       /* do not update running statistics (SAM's second pass) */
 } ap_loss_request;
 
+/* Row-major, without gaps between rows: C[m][n] = A[m][k] B[k][n]. */
+typedef struct ap_matrix_product {
+    bool transpose_a, transpose_b; /* A is stored as [k][m], B as [n][k] */
+    int64_t m, n, k;
+    const float *a, *b;
+    float *c; /* must not overlap a or b */
+    bool accumulate;
+} ap_matrix_product;
+
 /* The host: handed to every function. Opaque part first; calls through the table. All are callable only from inside the
  * submission's functions. */
+enum { AP_SCRATCH_SLOTS = 8 };
 typedef struct ap_host ap_host;
 typedef struct ap_host_calls {
     size_t struct_size;
@@ -123,6 +133,25 @@ typedef struct ap_host_calls {
 
     /* Loss known from the last call in this step; and the threads a rank may use. */
     int (*threads)(ap_host *host);
+
+    /* A hyperparameter whose value is a text ("ADAM"); NULL if there is none of that name or it is a number. */
+    const char *(*hyperparameter_text)(ap_host *host, const char *name);
+    /* Optimizer state of any size, n floats; otherwise like `state`. */
+    float *(*state_array)(ap_host *host, const char *name, int64_t n);
+    /* In init_optimizer_state: of a state_array or of state_numbers, elements first .. first + n - 1 are kept up to
+     * date by `rank` alone (as you share out the work anew on another number of ranks). The host fetches them from
+     * there before it writes a checkpoint; after a restart every rank has them all. */
+    bool (*state_kept_by)(ap_host *host, const char *name, int64_t first, int64_t n, int rank);
+    /* C = A B (or C + A B), every element one fma chain over k in order: the same bits everywhere. */
+    void (*matrix_product)(ap_host *host, const ap_matrix_product *product);
+    /* LAPACK's eigendecomposition of a symmetric matrix a[n][n], of which the lower triangle is read: w[n] rising, and
+     * row i of a becomes the eigenvector of w[i]. False: it did not converge (no failure of the step). The bits are
+     * those of this machine's OpenBLAS: compute on one rank and share the result. */
+    bool (*symmetric_eigen)(ap_host *host, int n, double *a, double *w);
+    /* Memory for intermediate results, n floats, 64-byte aligned, not initialised; slots 0 to AP_SCRATCH_SLOTS - 1. It
+     * lasts until the function returns (or the slot is asked for with a larger n), is not part of a checkpoint, and
+     * grows only once, so that steps do not allocate. NULL: out of memory (ap_host_fail has been called). */
+    float *(*scratch)(ap_host *host, int slot, int64_t n);
 } ap_host_calls;
 struct ap_host {
     const ap_host_calls *call;
