@@ -10,60 +10,24 @@
  *     w -= h / (1 - b1^t) * m / (sqrt(v) / sqrt(1 - b2^t) + eps)
  *
  * Search space: adamw.json, the published ranges. */
-#include "algorithms/rule.h"
+#include "algorithms/adam.h"
 #include "algorithms/schedule.h"
-#include "base/fmath.h"
-#include <math.h>
 
 extern const char ap_adamw_json[];
 static const char *const space = ap_adamw_json;
 
-static const char *const required[] = {"learning_rate", "one_minus_beta1", "beta2",
-                                       "weight_decay",  "warmup_factor",   NULL};
-static const char *const states[] = {"exp_avg", "exp_avg_sq", NULL};
-
-typedef struct scalars {
-    float keep, beta1, one_minus_beta1, beta2, one_minus_beta2, step_size, root_correction2, eps;
-} scalars;
-
-static scalars scalars_of(const ap_rule_settings *s, int64_t t, double rate) {
-    double beta1 = 1 - s->one_minus_beta1;
-    return (scalars){.keep = (float)(1 - rate * s->weight_decay),
-                     .beta1 = (float)beta1,
-                     .one_minus_beta1 = (float)(1 - beta1),
-                     .beta2 = (float)s->beta2,
-                     .one_minus_beta2 = (float)(1 - s->beta2),
-                     .step_size = (float)(rate / (1 - ap_f64_powi(beta1, t))),
-                     .root_correction2 = (float)sqrt(1 - ap_f64_powi(s->beta2, t)),
-                     .eps = 1e-8F};
+/* The published code does not cast the warmup to whole steps here, as it does everywhere else. */
+static double schedule(const ap_rule_settings *s, int64_t step, int64_t step_hint) {
+    return ap_schedule_warmup_cosine(step, s->warmup_factor * (double)step_hint, (double)step_hint);
 }
 
-AP_RULE_CLONES
-static void adamw_block(const void *scalars_, int64_t n, float *restrict w, const float *restrict g, float *restrict m,
-                        float *restrict v) {
-    const scalars s = *(const scalars *)scalars_;
-    for (int64_t i = 0; i < n; i++) {
-        float mi = m[i] * s.beta1 + s.one_minus_beta1 * g[i];
-        float vi = v[i] * s.beta2 + s.one_minus_beta2 * g[i] * g[i];
-        float denominator = sqrtf(vi) / s.root_correction2 + s.eps;
-        m[i] = mi;
-        v[i] = vi;
-        w[i] = w[i] * s.keep - s.step_size * mi / denominator;
-    }
-}
+static const ap_rule rule = {ap_adam_inputs, ap_adam_states, schedule, ap_adam_scalars, ap_adam_block};
 
 static int init_optimizer_state(ap_host *host) {
-    return ap_rule_init(host, required, states) ? 0 : 1;
+    return ap_rule_init(host, &rule);
 }
-
 static int update_params(ap_host *host) {
-    ap_rule_settings settings;
-    if (!ap_rule_read(host, required, &settings) || !ap_rule_gradient(host, &settings)) return 1;
-    int64_t step = host->call->step(host), hint = host->call->workload(host)->step_hint;
-    double warmup_steps = settings.warmup_factor * (double)hint;
-    double rate = settings.learning_rate * ap_schedule_warmup_cosine(step, warmup_steps, hint);
-    scalars s = scalars_of(&settings, step + 1, rate);
-    return ap_rule_apply(host, states, rate, adamw_block, &s) ? 0 : 1;
+    return ap_rule_update(host, &rule);
 }
 
 const ap_submission ap_submission_adamw = {

@@ -1,5 +1,5 @@
-/* The built-in training algorithms. One file and one line in table.c each; search space beside the file as <name>.json,
- * embedded. */
+/* The built-in training algorithms. One file and one line in algorithms.list each; search space beside the file as
+ * <name>.json, embedded. */
 #ifndef AP_ALGORITHMS_ALGORITHMS_H
 #define AP_ALGORITHMS_ALGORITHMS_H
 

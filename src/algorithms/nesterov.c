@@ -11,24 +11,33 @@
  *
  * Search space: nesterov.json, the published ranges. */
 #include "algorithms/rule.h"
-#include "algorithms/schedule.h"
 
 extern const char ap_nesterov_json[];
 static const char *const space = ap_nesterov_json;
 
-static const char *const required[] = {
-    "learning_rate", "one_minus_beta1", "weight_decay", "warmup_factor", "decay_steps_factor", "end_factor", NULL};
+static const ap_rule_input inputs[] = {{"learning_rate", AP_REQUIRED},
+                                       {"beta1", AP_REQUIRED},
+                                       {"weight_decay", AP_REQUIRED},
+                                       {"warmup_factor", AP_REQUIRED},
+                                       {"decay_steps_factor", AP_REQUIRED},
+                                       {"end_factor", AP_REQUIRED},
+                                       {NULL, 0}};
 static const char *const states[] = {"momentum_buffer", NULL};
 
 typedef struct scalars {
     float weight_decay, beta1, rate;
 } scalars;
 
+static void nesterov_scalars(const ap_rule_settings *s, int64_t t, double rate, void *out) {
+    (void)t;
+    *(scalars *)out = (scalars){(float)s->weight_decay, (float)s->beta1, (float)rate};
+}
+
 AP_RULE_CLONES
-static void nesterov_block(const void *scalars_, int64_t n, float *restrict w, const float *restrict g,
-                           float *restrict u, float *restrict unused) {
+static void nesterov_block(const void *scalars_, int64_t n, float *restrict w, float *restrict g,
+                           float *const *states_) {
     const scalars s = *(const scalars *)scalars_;
-    (void)unused;
+    float *restrict u = states_[0];
     for (int64_t i = 0; i < n; i++) {
         float d = g[i] + s.weight_decay * w[i];
         float ui = u[i] * s.beta1 + d;
@@ -37,19 +46,13 @@ static void nesterov_block(const void *scalars_, int64_t n, float *restrict w, c
     }
 }
 
-static int init_optimizer_state(ap_host *host) {
-    return ap_rule_init(host, required, states) ? 0 : 1;
-}
+static const ap_rule rule = {inputs, states, ap_rule_linear_decay, nesterov_scalars, nesterov_block};
 
+static int init_optimizer_state(ap_host *host) {
+    return ap_rule_init(host, &rule);
+}
 static int update_params(ap_host *host) {
-    ap_rule_settings settings;
-    if (!ap_rule_read(host, required, &settings) || !ap_rule_gradient(host, &settings)) return 1;
-    int64_t step = host->call->step(host), hint = host->call->workload(host)->step_hint;
-    int64_t warmup_steps = (int64_t)(settings.warmup_factor * (double)hint);
-    double rate = settings.learning_rate *
-                  ap_schedule_warmup_linear(step, warmup_steps, hint, settings.decay_steps_factor, settings.end_factor);
-    scalars s = {(float)settings.weight_decay, (float)(1 - settings.one_minus_beta1), (float)rate};
-    return ap_rule_apply(host, states, rate, nesterov_block, &s) ? 0 : 1;
+    return ap_rule_update(host, &rule);
 }
 
 const ap_submission ap_submission_nesterov = {

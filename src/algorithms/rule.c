@@ -1,118 +1,282 @@
 #include "algorithms/rule.h"
-#include <math.h>
+#include "algorithms/schedule.h"
+#include "base/fmath.h"
+#include <stdio.h>
 #include <string.h>
 
 /* ---- hyperparameters */
 
 #define BELOW_ONE 0x1.fffffffffffffp-1
 #define BELOW_ONE_FLOAT 0x1.fffffep-1 /* what is handed to the host as float */
-#define REQUIRED NAN
 
 typedef struct hyperparameter {
     const char *name;
     size_t offset;
     double min, max;
     const char *allowed;
-    double fallback;
+    bool complement; /* the member is 1 - value */
 } hyperparameter;
 
-#define AT(member) #member, offsetof(ap_rule_settings, member)
+/* Names that share a member are spellings of it; the first is the one that messages ask for. */
+#define OF(member) offsetof(ap_rule_settings, member)
+#define AT(member) #member, OF(member)
+#define FROM_0(member)                                                                                                 \
+    { AT(member), 0, 1e9, "in [0, 1e9]", false }
+#define FRACTION(member)                                                                                               \
+    { AT(member), 0, 1, "in [0, 1]", false }
+#define DECAY(member)                                                                                                  \
+    { AT(member), 0, BELOW_ONE, "in [0, 1)", false }
+#define FLAG(member)                                                                                                   \
+    { AT(member), 0, 1, "false or true", false }
+#define RATE(member)                                                                                                   \
+    { AT(member), 0, BELOW_ONE_FLOAT, "in [0, 1)", false }
 static const hyperparameter published[] = {
-    {AT(learning_rate), 0, 1e9, "in [0, 1e9]", REQUIRED},
-    {AT(one_minus_beta1), 1e-12, 1, "in [1e-12, 1]", REQUIRED},
-    {AT(beta2), 0, BELOW_ONE, "in [0, 1)", REQUIRED},
-    {AT(weight_decay), 0, 1e9, "in [0, 1e9]", REQUIRED},
-    {AT(warmup_factor), 0, 1, "in [0, 1]", REQUIRED},
-    {AT(decay_steps_factor), 0, 1, "in [0, 1]", REQUIRED},
-    {AT(end_factor), 0, 1, "in [0, 1]", REQUIRED},
-    {AT(dropout_rate), 0, BELOW_ONE_FLOAT, "in [0, 1)", 0},
-    {AT(label_smoothing), 0, BELOW_ONE_FLOAT, "in [0, 1)", 0},
-    {AT(grad_clip), 1e-30, INFINITY, "above 0 (leave it out for no clipping)", INFINITY},
+    FROM_0(learning_rate),
+    {"one_minus_beta1", OF(beta1), 1e-12, 1, "in [1e-12, 1]", true},
+    DECAY(beta1),
+    DECAY(beta2),
+    {"one_minus_beta2", OF(beta2), 1e-12, 1, "in [1e-12, 1]", true},
+    DECAY(beta3),
+    FROM_0(weight_decay),
+    {AT(epsilon), 0, 1, "in [0, 1]", false},
+    FRACTION(warmup_factor),
+    {"warmup_steps_fraction", OF(warmup_factor), 0, 1, "in [0, 1]", false},
+    {"warmup", OF(warmup_factor), 0, 1, "in [0, 1]", false},
+    {AT(warmup_steps), 0, 1e9, "in [0, 1e9]", false},
+    FRACTION(decay_steps_factor),
+    FRACTION(end_factor),
+    {AT(cosine_decay_fraction), 1e-6, 1, "in [1e-6, 1]", false},
+    {AT(step_hint_factor), 1e-6, 10, "in [1e-6, 10]", false},
+    FLAG(nesterov),
+    {AT(power), 1, 10, "in [1, 10]", false},
+    FLAG(disable_preconditioning),
+    {AT(cycles), 1, 1000, "a whole number in [1, 1000]", false},
+    FROM_0(rho),
+    FROM_0(alpha),
+    {AT(alpha_warmup), 0, 1e12, "in [0, 1e12]", false},
+    {AT(beta3_warmup), 0, 1e12, "in [0, 1e12]", false},
+    {AT(r), 0, 10, "in [0, 10]", false},
+    {AT(weight_lr_power), 0, 10, "in [0, 10]", false},
+    FLAG(float32_state),
+    FLAG(torch_cpu),
+    FLAG(force_reset),
+    {AT(d0), 1e-30, 1e9, "in [1e-30, 1e9]", false},
+    {AT(d_coef), 1e-30, 1e9, "in [1e-30, 1e9]", false},
+    DECAY(momentum),
+    {"one_minus_momentum", OF(momentum), 0, 1, "in [0, 1]", true},
+    FLAG(use_momentum),
+    FLAG(use_nesterov),
+    FLAG(communicate_params),
+    FLAG(use_nadam),
+    FLAG(use_bias_correction),
+    FLAG(use_normalized_grafting),
+    {AT(grafting_epsilon), 0, 1, "in [0, 1]", false},
+    DECAY(grafting_beta2),
+    {AT(max_preconditioner_dim), 1, 8192, "a whole number in [1, 8192]", false},
+    {AT(precondition_frequency), 1, 1e9, "a whole number from 1", false},
+    {AT(start_preconditioning_step), -1, 1e9, "a whole number from -1 (-1: precondition_frequency)", false},
+    {AT(inv_root_override), 0, 100, "a whole number in [0, 100] (0: twice the order)", false},
+    {AT(exponent_multiplier), 1e-6, 100, "in [1e-6, 100]", false},
+    FLAG(use_merge_dims),
+    FLAG(use_cosine_decay),
+    FLAG(use_decoupled_weight_decay),
+    FLAG(double_preconditioner),
+    {AT(ns_steps), 0, 100, "a whole number in [0, 100]", false},
+    DECAY(muon_beta),
+    FROM_0(muon_lr_multiplier),
+    FROM_0(muon_weight_decay),
+    DECAY(pair_beta1),
+    DECAY(pair_beta2),
+    FROM_0(pair_weight_decay),
+    FLAG(newton_schulz_bfloat16),
+    FLAG(spectral_norm),
+    FLAG(torch_nadam),
+    {AT(sync_period), 1, 1e9, "a whole number from 1", false},
+    FROM_0(outer_lr),
+    DECAY(outer_momentum),
+    FRACTION(lawa_start_factor),
+    FRACTION(lawa_interval_scaling),
+    FRACTION(lawa_inner_steps_frac),
+    {AT(lawa_beta), 0, 1, "in [0, 1]", false},
+    {AT(k), 1, 100, "a whole number in [1, 100]", false},
+    {AT(converge), 1e-6, 10, "in [1e-6, 10]", false},
+    FROM_0(l2),
+    FROM_0(xi),
+    {AT(eta_overrides), -1, 1e9, "-1 (none), or a scale from 0", false},
+    {AT(clip_global_norm), 1e-30, INFINITY, "above 0", false},
+    RATE(dropout_rate),
+    RATE(aux_dropout_rate),
+    RATE(label_smoothing),
+    {AT(grad_clip), 1e-30, INFINITY, "above 0 (leave it out for no clipping)", false},
+    FLAG(constant_rate),
 };
 enum { PUBLISHED = sizeof published / sizeof *published };
 
-static bool listed(const char *const *names, const char *name) {
-    for (; *names; names++)
-        if (!strcmp(*names, name)) return true;
+/* What every rule may be given. */
+static const ap_rule_input optional[] = {
+    {"dropout_rate", 0}, {"label_smoothing", 0}, {"grad_clip", INFINITY}, {"constant_rate", 0}, {NULL, 0}};
+
+static const hyperparameter *find(const char *name) {
+    for (int i = 0; i < PUBLISHED; i++)
+        if (!strcmp(published[i].name, name)) return &published[i];
+    return NULL;
+}
+
+static bool check(ap_host *host, const hyperparameter *h, double value) {
+    bool whole = !strncmp(h->allowed, "a whole", 7), flag = !strncmp(h->allowed, "false", 5);
+    if (value >= h->min && value <= h->max && !((whole || flag) && value != floor(value))) return true;
+    host->call->fail(host, "hyperparameter %s = %g (must be %s); correct the search space", h->name, value, h->allowed);
     return false;
 }
 
-bool ap_rule_read(ap_host *host, const char *const *required, ap_rule_settings *settings) {
-    *settings = (ap_rule_settings){0};
+/* Not missed with constant_rate. */
+static bool is_of_schedule(size_t offset) {
+    return offset == OF(warmup_factor) || offset == OF(decay_steps_factor) || offset == OF(end_factor) ||
+           offset == OF(cycles);
+}
+
+/* One member, by whichever of its names the point has. */
+static bool read_member(ap_host *host, const ap_rule_input *input, ap_rule_settings *settings) {
+    const hyperparameter *wanted = find(input->name), *found = NULL;
+    double *member = (double *)((char *)settings + wanted->offset), value = 0;
+    *member = input->fallback;
     for (int i = 0; i < PUBLISHED; i++) {
         const hyperparameter *h = &published[i];
-        double value = h->fallback;
-        if (isnan(h->fallback) && !listed(required, h->name)) continue;
-        if (!host->call->hyperparameter(host, h->name, &value) && isnan(h->fallback)) {
-            host->call->fail(host, "hyperparameter %s is missing (allowed: %s); add it to the search space", h->name,
-                             h->allowed);
+        if (h->offset != wanted->offset || !host->call->hyperparameter(host, h->name, &value)) continue;
+        if (found) {
+            host->call->fail(host, "hyperparameters %s and %s say the same; keep one in the search space", found->name,
+                             h->name);
             return false;
         }
-        if (!(value >= h->min && value <= h->max)) {
-            host->call->fail(host, "hyperparameter %s = %g (must be %s); correct the search space", h->name, value,
-                             h->allowed);
-            return false;
-        }
-        *(double *)((char *)settings + h->offset) = value;
+        if (!check(host, h, value)) return false;
+        found = h;
+        *member = h->complement ? 1 - value : value;
     }
+    if (found || !isnan(input->fallback)) return true;
+    if (settings->constant_rate != 0 && is_of_schedule(wanted->offset)) return true;
+    for (int i = PUBLISHED - 1; i >= 0; i--)
+        if (published[i].offset == wanted->offset) wanted = &published[i]; /* the first spelling */
+    host->call->fail(host, "hyperparameter %s is missing (allowed: %s); add it to the search space", wanted->name,
+                     wanted->allowed);
+    return false;
+}
+
+static bool read_members(ap_host *host, const ap_rule_input *inputs, ap_rule_settings *settings) {
+    for (; inputs->name; inputs++)
+        if (!read_member(host, inputs, settings)) return false;
     return true;
 }
 
-bool ap_rule_init(ap_host *host, const char *const *required, const char *const *states) {
-    ap_rule_settings settings;
-    if (!ap_rule_read(host, required, &settings)) return false;
+bool ap_rule_read(ap_host *host, const ap_rule_input *inputs, ap_rule_settings *settings) {
+    *settings = (ap_rule_settings){0};
+    return read_members(host, optional, settings) && read_members(host, inputs, settings);
+}
+
+bool ap_rule_choice(ap_host *host, const char *name, const char *const *values, int *index) {
+    const char *text = host->call->hyperparameter_text(host, name);
+    double number;
+    char allowed[200] = "";
+    for (int i = 0; values[i]; i++) {
+        if (text && !strcmp(values[i], text)) {
+            *index = i;
+            return true;
+        }
+        size_t used = strlen(allowed);
+        snprintf(allowed + used, sizeof allowed - used, "%s\"%s\"", i ? ", " : "", values[i]);
+    }
+    if (!text && !host->call->hyperparameter(host, name, &number)) return true;
+    host->call->fail(host, "hyperparameter %s = %s (must be one of %s); correct the search space", name,
+                     text ? text : "a number", allowed);
+    return false;
+}
+
+/* ---- state, gradient */
+
+bool ap_rule_states(ap_host *host, const char *const *states) {
     int params = host->call->workload(host)->params;
     for (; *states; states++)
         for (int p = 0; p < params; p++)
             if (!host->call->state(host, *states, p)) return false;
-    return host->call->state_numbers(host, "learning_rate", 1) != NULL;
-}
-
-/* ---- the gradient */
-
-bool ap_rule_gradient(ap_host *host, const ap_rule_settings *settings) {
-    ap_loss_request request = {.label_smoothing = (float)settings->label_smoothing,
-                               .dropout_rate = (float)settings->dropout_rate};
-    double loss;
-    if (!host->call->loss_and_gradient(host, &request, &loss)) return false;
-    if (settings->grad_clip < INFINITY) ap_clip_gradients(host, settings->grad_clip);
     return true;
 }
 
-static void scale(int64_t n, float factor, float *g) {
-    for (int64_t i = 0; i < n; i++) g[i] *= factor;
+bool ap_rule_copy_of_parameters(ap_host *host, const char *name) {
+    const ap_workload_info *workload = host->call->workload(host);
+    for (int p = 0; p < workload->params; p++) {
+        float *state = host->call->state(host, name, p);
+        if (!state) return false;
+        memcpy(state, host->call->value(host, p), (size_t)workload->param[p].size * sizeof *state);
+    }
+    return true;
 }
 
-void ap_clip_gradients(ap_host *host, double limit) {
+ap_loss_request ap_rule_request(const ap_rule_settings *settings) {
+    return (ap_loss_request){.label_smoothing = (float)settings->label_smoothing,
+                             .dropout_rate = (float)settings->dropout_rate};
+}
+
+bool ap_rule_gradient(ap_host *host, const ap_rule_settings *settings, float *clip) {
+    ap_loss_request request = ap_rule_request(settings);
+    double loss;
+    if (!host->call->loss_and_gradient(host, &request, &loss)) return false;
+    *clip = settings->grad_clip < INFINITY ? ap_clip_factor(host, settings->grad_clip) : 1;
+    return true;
+}
+
+double ap_gradient_norm(ap_host *host) {
     const ap_workload_info *workload = host->call->workload(host);
     double squares = 0;
     for (int p = 0; p < workload->params; p++) {
         const float *g = host->call->gradient(host, p);
         squares += host->call->dot(host, workload->param[p].size, g, g);
     }
-    float factor = (float)(limit / (sqrt(squares) + 1e-6));
-    if (factor >= 1) return; /* times 1 changes nothing; a NaN norm goes on and makes every gradient NaN, as there */
-    for (int p = 0; p < workload->params; p++) scale(workload->param[p].size, factor, host->call->gradient(host, p));
+    return sqrt(squares);
+}
+
+float ap_clip_factor(ap_host *host, double limit) {
+    float factor = (float)(limit / (ap_gradient_norm(host) + 1e-6));
+    return factor >= 1 ? 1 : factor; /* a NaN norm goes on and makes every gradient NaN, as there */
+}
+
+AP_RULE_CLONES
+static void rule_scale(int64_t n, float factor, const float *restrict x, float *restrict y) {
+    for (int64_t i = 0; i < n; i++) y[i] = factor * x[i];
+}
+
+void ap_scale_gradients(ap_host *host, float factor) {
+    const ap_workload_info *workload = host->call->workload(host);
+    for (int p = 0; factor != 1 && p < workload->params; p++) {
+        float *g = host->call->gradient(host, p);
+        for (int64_t i = 0; i < workload->param[p].size; i++) g[i] *= factor;
+    }
 }
 
 /* ---- the loop */
 
-enum { BLOCK = 16384 }; /* elements a thread takes at a time: 64 KiB of each array */
+enum { BLOCK = 8192 }; /* elements a thread takes at a time: 32 KiB of each array */
 
 typedef struct parameter {
     int64_t n;
-    float *w, *g, *state[AP_RULE_STATES];
+    float *w, *g, *state[AP_RULE_STATES], clip;
 } parameter;
 
+/* The clipped gradient is made block by block, in cache: clipping costs no pass over memory of its own. */
 static void run_block(const parameter *p, int64_t first, ap_rule_kernel *kernel, const void *scalars) {
     int64_t n = p->n - first < BLOCK ? p->n - first : BLOCK;
-    kernel(scalars, n, p->w + first, p->g + first, p->state[0] ? p->state[0] + first : NULL,
-           p->state[1] ? p->state[1] + first : NULL);
+    float clipped[BLOCK], *states[AP_RULE_STATES] = {NULL};
+    float *g = p->g ? p->g + first : NULL;
+    if (g && p->clip != 1) {
+        rule_scale(n, p->clip, g, clipped);
+        g = clipped;
+    }
+    for (int s = 0; s < AP_RULE_STATES; s++)
+        if (p->state[s]) states[s] = p->state[s] + first;
+    kernel(scalars, n, p->w + first, g, states);
 }
 
 static void run_blocks(const parameter *p, int threads, ap_rule_kernel *kernel, const void *scalars) {
     /* Without OpenMP, and for small tensors (no thread team, no allocation): in order. */
-    if (threads <= 1 || p->n <= 2 * BLOCK) {
+    if (threads <= 1 || p->n <= 4 * BLOCK) {
         for (int64_t first = 0; first < p->n; first += BLOCK) run_block(p, first, kernel, scalars);
         return;
     }
@@ -122,17 +286,60 @@ static void run_blocks(const parameter *p, int threads, ap_rule_kernel *kernel, 
     for (int64_t first = 0; first < p->n; first += BLOCK) run_block(p, first, kernel, scalars);
 }
 
-bool ap_rule_apply(ap_host *host, const char *const *states, double learning_rate, ap_rule_kernel *kernel,
-                   const void *scalars) {
-    const ap_workload_info *workload = host->call->workload(host);
-    double *noted = host->call->state_numbers(host, "learning_rate", 1);
-    if (!noted) return false;
-    for (int i = 0; i < workload->params; i++) {
-        parameter p = {workload->param[i].size, host->call->value(host, i), host->call->gradient(host, i), {NULL}};
-        for (int s = 0; states[s]; s++)
-            if (!(p.state[s] = host->call->state(host, states[s], i))) return false;
-        run_blocks(&p, host->call->threads(host), kernel, scalars);
-    }
-    *noted = learning_rate;
+bool ap_rule_apply_to(ap_host *host, int param, const char *const *states, float clip, ap_rule_kernel *kernel,
+                      const void *scalars) {
+    parameter p = {.n = host->call->workload(host)->param[param].size,
+                   .w = host->call->value(host, param),
+                   .g = clip != AP_NO_GRADIENT ? host->call->gradient(host, param) : NULL,
+                   .clip = clip};
+    for (int s = 0; states[s]; s++)
+        if (!(p.state[s] = host->call->state(host, states[s], param))) return false;
+    run_blocks(&p, host->call->threads(host), kernel, scalars);
     return true;
+}
+
+bool ap_rule_apply(ap_host *host, const char *const *states, float clip, ap_rule_kernel *kernel, const void *scalars) {
+    int params = host->call->workload(host)->params;
+    for (int p = 0; p < params; p++)
+        if (!ap_rule_apply_to(host, p, states, clip, kernel, scalars)) return false;
+    return true;
+}
+
+/* ---- a rule as a table */
+
+double ap_rule_torch_cosine(const ap_rule_settings *s, int64_t step, int64_t hint) {
+    return ap_schedule_warmup_cosine(step, trunc(s->warmup_factor * (double)hint), (double)hint);
+}
+double ap_rule_jax_cosine(const ap_rule_settings *s, int64_t step, int64_t hint) {
+    double length = s->cosine_decay_fraction > 0 ? trunc(s->cosine_decay_fraction * (double)hint) : (double)hint;
+    return ap_schedule_jax_cosine((double)step, (int64_t)(s->warmup_factor * length), length);
+}
+double ap_rule_linear_decay(const ap_rule_settings *s, int64_t step, int64_t hint) {
+    return ap_schedule_warmup_linear(step, (int64_t)(s->warmup_factor * (double)hint), hint, s->decay_steps_factor,
+                                     s->end_factor);
+}
+
+double ap_rule_rate(ap_host *host, const ap_rule_settings *settings, ap_rule_schedule *schedule) {
+    double rate = settings->learning_rate;
+    if (schedule && settings->constant_rate == 0)
+        rate *= schedule(settings, host->call->step(host), host->call->workload(host)->step_hint);
+    double *noted = host->call->state_numbers(host, "learning_rate", 1);
+    if (noted) *noted = rate; /* NULL: the host has failed the step */
+    return rate;
+}
+
+int ap_rule_init(ap_host *host, const ap_rule *rule) {
+    ap_rule_settings settings;
+    if (!ap_rule_read(host, rule->inputs, &settings) || !ap_rule_states(host, rule->states)) return 1;
+    return host->call->state_numbers(host, "learning_rate", 1) ? 0 : 1;
+}
+
+int ap_rule_update(ap_host *host, const ap_rule *rule) {
+    ap_rule_settings settings;
+    float clip;
+    _Alignas(16) unsigned char scalars[AP_RULE_SCALARS];
+    if (!ap_rule_read(host, rule->inputs, &settings) || !ap_rule_gradient(host, &settings, &clip)) return 1;
+    double rate = ap_rule_rate(host, &settings, rule->schedule);
+    rule->scalars(&settings, host->call->step(host) + 1, rate, scalars);
+    return ap_rule_apply(host, rule->states, clip, rule->kernel, scalars) ? 0 : 1;
 }

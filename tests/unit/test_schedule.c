@@ -29,7 +29,7 @@ static void check_cosine(const char *name, double warmup_steps, int64_t hint) {
     recorded r = read_schedule(name);
     CHECK(r.n > hint); /* beyond step_hint too */
     for (int64_t s = 0; s < r.n; s++)
-        CHECK_NEAR(ap_schedule_warmup_cosine(s, warmup_steps, hint), r.multiplier[s], 1e-12);
+        CHECK_NEAR(ap_schedule_warmup_cosine(s, warmup_steps, (double)hint), r.multiplier[s], 1e-12);
     free(r.multiplier);
 }
 

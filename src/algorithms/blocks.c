@@ -1,0 +1,287 @@
+#include "algorithms/blocks.h"
+#include "algorithms/rule.h"
+#include "base/fmath.h"
+#include <string.h>
+
+/* ---- blocks */
+
+void ap_blocks_begin(ap_blocks *b, const ap_workload_info *workload, int64_t limit, int64_t size) {
+    *b = (ap_blocks){.workload = workload, .limit = limit, .size = size, .param = -1};
+}
+
+static void merge(ap_blocks *b, const ap_param_info *p) {
+    b->order = 0;
+    for (int i = 0; i < p->rank; i++) {
+        int64_t d = p->shape[i];
+        if (d == 1) continue;
+        if (b->order > 0 && b->extent[b->order - 1] * d <= b->limit)
+            b->extent[b->order - 1] *= d;
+        else if (b->order < AP_BLOCK_ORDER)
+            b->extent[b->order++] = d;
+        else
+            b->extent[AP_BLOCK_ORDER - 1] *= d; /* more axes than any model has */
+    }
+    if (b->order == 0) b->extent[b->order++] = 1;
+    memset(b->at, 0, sizeof b->at);
+}
+
+/* The next position; false: the parameter is done. */
+static bool advance(ap_blocks *b) {
+    for (int i = b->order - 1; i >= 0; i--) {
+        b->at[i] += b->size;
+        if (b->at[i] < b->extent[i]) return true;
+        b->at[i] = 0;
+    }
+    return false;
+}
+
+bool ap_blocks_next(ap_blocks *b, ap_block *block) {
+    if (b->within) b->within = advance(b);
+    while (!b->within) {
+        if (++b->param >= b->workload->params) return false;
+        const ap_param_info *p = &b->workload->param[b->param];
+        merge(b, p);
+        b->within = p->size > 0;
+    }
+    const ap_param_info *p = &b->workload->param[b->param];
+    *block = (ap_block){.param = b->param, .order = b->order, .size = 1};
+    for (int i = 0; i < p->rank; i++)
+        if (p->shape[i] > block->largest) block->largest = p->shape[i];
+    int64_t stride = 1;
+    for (int i = b->order - 1; i >= 0; i--) {
+        int64_t left = b->extent[i] - b->at[i], d = left < b->size ? left : b->size;
+        block->extent[i] = d;
+        block->stride[i] = stride;
+        block->offset += b->at[i] * stride;
+        block->size *= d;
+        block->factors += d * d;
+        stride *= b->extent[i];
+    }
+    return true;
+}
+
+/* Rows of the last axis, one after another: tensor element of row r. */
+static int64_t row_start(const ap_block *b, int64_t row) {
+    int64_t at = b->offset;
+    for (int i = b->order - 2; i >= 0; i--) {
+        at += row % b->extent[i] * b->stride[i];
+        row /= b->extent[i];
+    }
+    return at;
+}
+
+void ap_block_read(const ap_block *b, const float *tensor, float *out) {
+    int64_t n = b->extent[b->order - 1];
+    for (int64_t row = 0; row < b->size / n; row++)
+        memcpy(out + row * n, tensor + row_start(b, row), (size_t)n * sizeof *out);
+}
+
+void ap_block_write(const ap_block *b, const float *in, float *tensor) {
+    int64_t n = b->extent[b->order - 1];
+    for (int64_t row = 0; row < b->size / n; row++)
+        memcpy(tensor + row_start(b, row), in + row * n, (size_t)n * sizeof *in);
+}
+
+/* ---- all blocks and their owners */
+
+void ap_walk_begin(ap_host *host, const ap_walk_options *options, ap_walk *k) {
+    *k = (ap_walk){.options = *options};
+    ap_blocks_begin(&k->blocks, host->call->workload(host), options->limit, options->size);
+    ap_share_begin(host, &k->share);
+}
+
+bool ap_walk_next(ap_walk *k) {
+    if (!ap_blocks_next(&k->blocks, &k->block)) return false;
+    k->preconditioned = k->block.largest < k->options.too_large && k->block.order >= k->options.order;
+    k->factors = k->all_factors;
+    k->elements = k->all_elements;
+    if (!k->preconditioned) return true;
+    double cost = 0;
+    for (int i = 0; i < k->block.order; i++)
+        cost += (double)k->block.extent[i] * ((double)k->block.size + (double)k->block.factors);
+    k->owner = ap_share_next(&k->share, cost);
+    k->all_factors += k->block.factors;
+    k->all_elements += k->block.size;
+    return true;
+}
+
+void ap_walk_count(ap_host *host, const ap_walk_options *options, int64_t *factors, int64_t *elements) {
+    ap_walk k;
+    ap_walk_begin(host, options, &k);
+    while (ap_walk_next(&k)) {
+    }
+    *factors = k.all_factors;
+    *elements = k.all_elements;
+}
+
+bool ap_walk_keep(ap_host *host, const ap_walk_options *options, const char *state, bool per_factor) {
+    ap_walk k;
+    ap_walk_begin(host, options, &k);
+    while (ap_walk_next(&k))
+        if (k.preconditioned && !host->call->state_kept_by(host, state, per_factor ? k.factors : k.elements,
+                                                           per_factor ? k.block.factors : k.block.size, k.owner))
+            return false;
+    return true;
+}
+
+bool ap_walk_exchange(ap_host *host, const ap_walk_options *options, float *all) {
+    ap_walk k;
+    ap_walk_begin(host, options, &k);
+    while (host->call->ranks(host) > 1 && ap_walk_next(&k))
+        if (k.preconditioned &&
+            !host->call->broadcast(host, all + k.elements, (size_t)k.block.size * sizeof *all, k.owner))
+            return false;
+    return true;
+}
+
+/* ---- factors */
+
+static void blend(bool wide, int64_t n, double beta, double weight, const float *gram, void *factors) {
+    if (wide) {
+        double *l = factors;
+        for (int64_t i = 0; i < n; i++) l[i] = beta * l[i] + weight * (double)gram[i];
+    } else {
+        float *l = factors, b = (float)beta, w = (float)weight;
+        for (int64_t i = 0; i < n; i++) l[i] = b * l[i] + w * gram[i];
+    }
+}
+
+/* y[columns][rows] = x[rows][columns]', in tiles. */
+static void transpose(int64_t rows, int64_t columns, const float *x, float *y) {
+    enum { TILE = 32 };
+    for (int64_t i0 = 0; i0 < rows; i0 += TILE)
+        for (int64_t j0 = 0; j0 < columns; j0 += TILE)
+            for (int64_t i = i0; i < rows && i < i0 + TILE; i++)
+                for (int64_t j = j0; j < columns && j < j0 + TILE; j++) y[j * rows + i] = x[i * columns + j];
+}
+
+bool ap_block_statistics(ap_host *host, const ap_block *b, float *g, double beta, double weight, bool wide,
+                         void *factors) {
+    int64_t largest = 0;
+    for (int k = 0; k < b->order; k++)
+        if (b->extent[k] > largest) largest = b->extent[k];
+    float *gram = host->call->scratch(host, 0, largest * largest), *turned = host->call->scratch(host, 1, b->size);
+    if (!gram || !turned) return false;
+    for (int k = 0; k < b->order; k++) { /* axis k is the first one here; then it becomes the last */
+        int64_t d = b->extent[k], rest = b->size / d;
+        host->call->matrix_product(
+            host, &(ap_matrix_product){.transpose_b = true, .m = d, .n = d, .k = rest, .a = g, .b = g, .c = gram});
+        blend(wide, d * d, beta, weight, gram, factors);
+        factors = (char *)factors + (size_t)(d * d) * (wide ? sizeof(double) : sizeof(float));
+        transpose(d, rest, g, turned);
+        memcpy(g, turned, (size_t)b->size * sizeof *g);
+    }
+    return true;
+}
+
+/* x becomes sum_k P_k x / o, P_k along axis k. x is turned until axis k is the first, then on until it is back. */
+static bool average_step(ap_host *host, const ap_block *b, const float *roots, float *x) {
+    float *y = host->call->scratch(host, 0, b->size), *sum = host->call->scratch(host, 1, b->size);
+    if (!y || !sum) return false;
+    for (int64_t i = 0; i < b->size; i++) sum[i] = 0;
+    for (int k = 0; k < b->order; k++) {
+        int64_t d = b->extent[k], rest = b->size / d;
+        host->call->matrix_product(
+            host, &(ap_matrix_product){.transpose_a = true, .m = rest, .n = d, .k = d, .a = x, .b = roots, .c = y});
+        roots += d * d;
+        float *turned = host->call->scratch(host, 2, b->size);
+        if (!turned) return false;
+        for (int i = 1; i < b->order; i++) { /* y's first axis is now k + i */
+            int64_t first = b->extent[(k + i) % b->order];
+            transpose(first, b->size / first, y, turned);
+            memcpy(y, turned, (size_t)b->size * sizeof *y);
+        }
+        /* y has axis k first again, as x has: add it there, then turn both on. */
+        for (int64_t i = 0; i < b->size; i++) sum[i] += y[i];
+        transpose(d, rest, x, turned);
+        memcpy(x, turned, (size_t)b->size * sizeof *x);
+        transpose(d, rest, sum, turned);
+        memcpy(sum, turned, (size_t)b->size * sizeof *sum);
+    }
+    for (int64_t i = 0; i < b->size; i++) x[i] = sum[i] / (float)b->order;
+    return true;
+}
+
+bool ap_block_precondition_caspr(ap_host *host, const ap_block *b, const float *roots, float *x) {
+    for (int k = 0; k < b->order; k++)
+        if (!average_step(host, b, roots, x)) return false;
+    return true;
+}
+
+bool ap_block_rotate(ap_host *host, const ap_block *b, const float *bases, bool back, float *x) {
+    float *y = host->call->scratch(host, 0, b->size);
+    if (!y) return false;
+    for (int k = 0; k < b->order; k++) {
+        int64_t d = b->extent[k], rest = b->size / d;
+        host->call->matrix_product(
+            host,
+            &(ap_matrix_product){
+                .transpose_a = true, .transpose_b = !back, .m = rest, .n = d, .k = d, .a = x, .b = bases, .c = y});
+        memcpy(x, y, (size_t)b->size * sizeof *x);
+        bases += d * d;
+    }
+    return true;
+}
+
+bool ap_block_precondition(ap_host *host, const ap_block *b, const float *roots, float *x) {
+    float *y = host->call->scratch(host, 0, b->size);
+    if (!y) return false;
+    for (int k = 0; k < b->order; k++) { /* contracting the first axis with a root puts it last */
+        int64_t d = b->extent[k], rest = b->size / d;
+        host->call->matrix_product(
+            host, &(ap_matrix_product){.transpose_a = true, .m = rest, .n = d, .k = d, .a = x, .b = roots, .c = y});
+        memcpy(x, y, (size_t)b->size * sizeof *x);
+        roots += d * d;
+    }
+    return true;
+}
+
+/* ---- powers of a symmetric matrix */
+
+static bool is_diagonal(int n, const double *a) {
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < n; j++)
+            if (i != j && a[(size_t)i * (size_t)n + (size_t)j] != 0) return false;
+    return true;
+}
+
+/* x^exponent of a positive x in double; a negative or zero x gives what pow does. */
+static double power(double x, double exponent) {
+    if (exponent == -0.5 && x > 0) return 1 / sqrt(x);
+    return x > 0 ? ap_f64_exp(exponent * ap_f64_log(x)) : (x == 0 && exponent < 0 ? INFINITY : NAN);
+}
+
+/* out = sum_i p[i] v_i v_i', v_i the rows of v: the lower triangle, four rows of v at a time, then mirrored. */
+AP_RULE_CLONES
+static void blocks_rebuild(int n_, const double *restrict v, const double *restrict p, double *restrict sum,
+                           float *restrict out) {
+    size_t n = (size_t)n_;
+    for (size_t r = 0; r < n; r++) {
+        for (size_t c = 0; c <= r; c++) sum[c] = 0;
+        for (size_t i = 0; i < n; i++) {
+            double scale = p[i] * v[i * n + r];
+            for (size_t c = 0; c <= r; c++) sum[c] += scale * v[i * n + c];
+        }
+        for (size_t c = 0; c <= r; c++) out[r * n + c] = out[c * n + r] = (float)sum[c];
+    }
+}
+
+bool ap_matrix_power(ap_host *host, int n, double *a, double exponent, double epsilon, bool relative, float *out) {
+    size_t size = (size_t)n;
+    double *w = (double *)(void *)host->call->scratch(host, 2, 4 * (int64_t)n);
+    if (!w) return false;
+    double *sum = w + n;
+    if (is_diagonal(n, a)) {
+        double largest = 0;
+        for (size_t i = 0; i < size; i++) largest = fmax(largest, a[i * size + i]);
+        memset(out, 0, size * size * sizeof *out);
+        for (size_t i = 0; i < size; i++)
+            out[i * size + i] = (float)power(a[i * size + i] + (relative ? epsilon * largest : epsilon), exponent);
+        return true;
+    }
+    if (!host->call->symmetric_eigen(host, n, a, w)) return false;
+    double shift = fmax(-w[0], 0) + (relative ? epsilon * w[n - 1] : epsilon);
+    for (int i = 0; i < n; i++) w[i] = power(w[i] + shift, exponent);
+    blocks_rebuild(n, a, w, sum, out);
+    return true;
+}
