@@ -1,0 +1,234 @@
+/* Amos, a competitor of v0.5: Adam-like steps whose size and decay follow from the scale expected of each tensor.
+ *
+ * Tian and Parikh, "Amos: an Adam-style optimizer with adaptive weight decay towards model-oriented scale",
+ * arXiv:2210.11693; AlgoPerf v0.5 external tuning submission "amos", JAX form. Step t = 1, 2, ...; G = g clipped to the
+ * global norm 1, xi the global rate after linear warmup. For each tensor, v of its shape ("adam" style) or reduced to
+ * its reduced shape by a mean ("reduced" style); a reduced entry stands for k elements:
+ *
+ *     G^2 is clipped, entry by entry, to 1 / (1 - b2) times the average so far, v (1 - b2) / (1 - b2^(t-1))
+ *     v = b2 v + G^2,   vhat = v (1 - b2) / (1 - b2^t)
+ *     tau = sqrt(1 - 1 / sqrt k) ln(sqrt k (1 + sqrt(1 - 1 / sqrt k))^2),   p = 1 + l2 ((1 + tau / 2)^2 - 1)^2
+ *     adam:     m = b1 m + (1 - b1) G,   D = m / sqrt(vhat),   q2 = (1 + b1) / (1 - b1) mean(m^2) / mean(vhat)
+ *               X = xi^2 / max(q2, sqrt(1 + b)),   b' = b + X (q2 / sqrt k + b)
+ *     reduced:  D = G / sqrt(vhat),   q2 = mean(G^2) / vhat,   X = xi^2 / sqrt(1 + b),   b' = b + X (1 / sqrt k + b)
+ *     q = 1 + l2 b^2,   d = -X / 2 (p / q q2 + l2)
+ *     B = (2 sqrt(1 + b) / (1 + sqrt(1 + 2 / (2 + tau) sqrt(1 + b))))^2 - 1,   R = (1 + l2 b B) / (1 + l2 / p q)
+ *     u = (d w - eta xi D) / (1 + eta sqrt(1 + b) R B)
+ *     adam: w += u;   reduced: M = b1 M + (1 - b1) u,   w += M
+ *
+ * Means are over the reduced axes; b is kept for each reduced entry. eta by parameter type: weights sqrt(2 / d0),
+ * convolutions sqrt(1 / prod(shape but the last)), scales 1, biases 0.5, embeddings 1, attention sqrt(1 / d0), its
+ * output sqrt(1 / prod(shape but the last)); eta_overrides, unless -1, replaces that of embeddings. Embeddings are
+ * reduced over all axes but the first, all others to one entry. xi is given, or sqrt(2 (tau(max k) + sqrt 2 - 1) / S)
+ * with S = converge (step_hint - 2/3 warmup steps) (calc_base_lr).
+ *
+ * Shapes here are PyTorch's ([out, in]), those of the submission JAX's ([in, out]); eta uses them as they are. Search
+ * space: the submission's five points. */
+#include "algorithms/rule.h"
+#include "base/fmath.h"
+#include <stdio.h>
+
+extern const char ap_amos_json[];
+static const char *const space = ap_amos_json;
+
+static const ap_rule_input inputs[] = {
+    {"beta1", AP_REQUIRED}, {"beta2", AP_REQUIRED},  {"l2", AP_REQUIRED},     {"xi", 0}, {"converge", 1}, {"warmup", 0},
+    {"eta_overrides", -1},  {"clip_global_norm", 1}, {"aux_dropout_rate", 0}, {NULL, 0}};
+enum { ADAM, REDUCED };
+static const char *const styles[] = {"adam", "reduced", NULL};
+
+static bool read_all(ap_host *host, ap_rule_settings *s, int *style) {
+    static const char *const optimizers[] = {"amos", NULL};
+    int optimizer = 0;
+    *style = ADAM;
+    return ap_rule_read(host, inputs, s) && ap_rule_choice(host, "style", styles, style) &&
+           ap_rule_choice(host, "optimizer", optimizers, &optimizer);
+}
+
+/* ---- a tensor's constants */
+
+static int64_t groups_of(const ap_param_info *p) { /* reduced entries */
+    return p->type == AP_PARAM_EMBEDDING && p->rank > 1 ? p->shape[0] : 1;
+}
+
+static double tau_of(double k) {
+    double root = sqrt(k), part = sqrt(fmax(1 - 1 / root, 0));
+    return part * ap_f64_log(root * (1 + part) * (1 + part));
+}
+
+static double eta_of(ap_host *host, const ap_rule_settings *s, const ap_param_info *p) {
+    char name[300];
+    double eta, first = p->rank > 0 ? (double)p->shape[0] : 1;
+    double before_last = p->rank > 0 ? (double)p->size / (double)p->shape[p->rank - 1] : 1;
+    snprintf(name, sizeof name, "eta.%s", p->name); /* for the golden trajectories; no search space can have a '.' */
+    if (host->call->hyperparameter(host, name, &eta)) return eta;
+    switch (p->type) {
+    case AP_PARAM_WEIGHT: return sqrt(2 / first);
+    case AP_PARAM_CONV_WEIGHT:
+    case AP_PARAM_ATTENTION_OUT: return sqrt(1 / before_last);
+    case AP_PARAM_EMBEDDING: return s->eta_overrides >= 0 ? s->eta_overrides : 1;
+    case AP_PARAM_BATCH_NORM_SCALE:
+    case AP_PARAM_LAYER_NORM_SCALE: return 1;
+    case AP_PARAM_BIAS:
+    case AP_PARAM_BATCH_NORM_BIAS:
+    case AP_PARAM_LAYER_NORM_BIAS:
+    case AP_PARAM_ATTENTION_BIAS: return 0.5;
+    default: return sqrt(1 / first);
+    }
+}
+
+static double global_rate(ap_host *host, const ap_rule_settings *s) {
+    const ap_workload_info *workload = host->call->workload(host);
+    double hint = (double)workload->step_hint, warmup = trunc(s->warmup_factor * hint), largest = 1, xi = s->xi;
+    if (xi == 0) {
+        for (int p = 0; p < workload->params; p++)
+            largest = fmax(largest, (double)(workload->param[p].size / groups_of(&workload->param[p])));
+        double steps = s->converge * (hint - 2.0 / 3.0 * warmup);
+        xi = sqrt(2 * (tau_of(largest) + sqrt(2) - 1) / steps);
+    }
+    double step = (double)host->call->step(host);
+    return s->constant_rate == 0 && step < warmup ? xi * (step / warmup) : xi;
+}
+
+/* ---- one reduced entry: k elements */
+
+typedef struct entry {
+    int64_t k;
+    float *w, *m, *v; /* v: k elements (adam) or one */
+    const float *g;
+    double *b;
+    double xi, eta, before, after; /* (1 - b2) / (1 - b2^t) for t - 1 (0 in the first step) and t */
+    const ap_rule_settings *s;
+} entry;
+
+/* The bound of G^2: 1 / (1 - b2) times the average before this step. */
+static double clipped_square(const entry *e, double g, double v) {
+    double square = g * g, limit = v * e->before / (1 - e->s->beta2);
+    return e->before > 0 && square > limit ? limit : square;
+}
+
+/* What the equations make of the old b: X's factors d, denominator. */
+typedef struct factors {
+    double decay, divisor;
+} factors;
+
+static factors factors_of(const entry *e, double x, double q2, double b) {
+    double l2 = e->s->l2, tau = tau_of((double)e->k), root = sqrt(1 + b);
+    double p = 1 + l2 * ap_f64_powi(ap_f64_powi(1 + tau / 2, 2) - 1, 2), q = 1 + l2 * b * b;
+    double big = ap_f64_powi(2 * root / (1 + sqrt(1 + 2 / (2 + tau) * root)), 2) - 1;
+    double ratio = (1 + l2 * b * big) / (1 + l2 / p * q);
+    return (factors){.decay = -x / 2 * (p / q * q2 + l2), .divisor = 1 + e->eta * root * ratio * big};
+}
+
+static void step_adam(const entry *e) {
+    double k = (double)e->k, beta1 = e->s->beta1, m2 = 0, v2 = 0, b = *e->b;
+    for (int64_t i = 0; i < e->k; i++) {
+        double g = (double)e->g[i], square = clipped_square(e, g, (double)e->v[i]);
+        if (square < g * g) g = g < 0 ? -sqrt(square) : sqrt(square);
+        e->v[i] = (float)(e->s->beta2 * (double)e->v[i] + square);
+        e->m[i] = (float)(beta1 * (double)e->m[i] + (1 - beta1) * g);
+        m2 += (double)e->m[i] * (double)e->m[i];
+        v2 += (double)e->v[i] * e->after;
+    }
+    double q2 = v2 > 0 ? (1 + beta1) / (1 - beta1) * m2 / v2 : 0;
+    double x = e->xi * e->xi / fmax(q2, sqrt(1 + b));
+    factors f = factors_of(e, x, q2, b);
+    *e->b = b + x * (q2 / sqrt(k) + b);
+    for (int64_t i = 0; i < e->k; i++) {
+        double root = sqrt((double)e->v[i] * e->after), direction = root > 0 ? (double)e->m[i] / root : 0;
+        e->w[i] += (float)((f.decay * (double)e->w[i] - e->eta * e->xi * direction) / f.divisor);
+    }
+}
+
+static void step_reduced(const entry *e) {
+    double k = (double)e->k, beta1 = e->s->beta1, g2 = 0, b = *e->b;
+    for (int64_t i = 0; i < e->k; i++) g2 += (double)e->g[i] * (double)e->g[i];
+    g2 /= k;
+    double square = g2, limit = (double)*e->v * e->before / (1 - e->s->beta2), shrink = 1;
+    if (e->before > 0 && square > limit) {
+        shrink = sqrt(limit / square);
+        square = limit;
+    }
+    *e->v = (float)(e->s->beta2 * (double)*e->v + square);
+    double vhat = (double)*e->v * e->after, root = sqrt(vhat), q2 = vhat > 0 ? square / vhat : 0;
+    double x = e->xi * e->xi / sqrt(1 + b);
+    factors f = factors_of(e, x, q2, b);
+    *e->b = b + x * (1 / sqrt(k) + b);
+    for (int64_t i = 0; i < e->k; i++) {
+        double direction = root > 0 ? (double)e->g[i] * shrink / root : 0;
+        double update = (f.decay * (double)e->w[i] - e->eta * e->xi * direction) / f.divisor;
+        e->m[i] = (float)(beta1 * (double)e->m[i] + (1 - beta1) * update);
+        e->w[i] += e->m[i];
+    }
+}
+
+/* ---- the submission */
+
+static int64_t all_groups(ap_host *host) {
+    const ap_workload_info *workload = host->call->workload(host);
+    int64_t n = 0;
+    for (int p = 0; p < workload->params; p++) n += groups_of(&workload->param[p]);
+    return n;
+}
+
+static int init_optimizer_state(ap_host *host) {
+    ap_rule_settings s;
+    int style;
+    const ap_workload_info *workload = host->call->workload(host);
+    if (!read_all(host, &s, &style) || !host->call->state_numbers(host, "learning_rate", 1)) return 1;
+    for (int p = 0; p < workload->params; p++)
+        if (!host->call->state(host, "m", p) || (style == ADAM && !host->call->state(host, "v", p))) return 1;
+    int64_t n = all_groups(host);
+    if (n == 0) return 0;
+    if (style == REDUCED && !host->call->state_array(host, "v", n)) return 1;
+    return host->call->state_numbers(host, "b", (int)n) ? 0 : 1;
+}
+
+static int update_params(ap_host *host) {
+    ap_rule_settings s;
+    int style;
+    double loss, *b = host->call->state_numbers(host, "b", (int)all_groups(host));
+    if (!read_all(host, &s, &style) || !b) return 1;
+    ap_loss_request request = ap_rule_request(&s);
+    if (!host->call->loss_and_gradient(host, &request, &loss)) return 1;
+    double norm = ap_gradient_norm(host);
+    ap_scale_gradients(host, norm > s.clip_global_norm ? (float)(s.clip_global_norm / norm) : 1);
+    const ap_workload_info *workload = host->call->workload(host);
+    float *reduced = style == REDUCED ? host->call->state_array(host, "v", all_groups(host)) : NULL;
+    int64_t t = host->call->step(host) + 1;
+    double *noted = host->call->state_numbers(host, "learning_rate", 1);
+    if (!noted || (style == REDUCED && !reduced)) return 1;
+    entry e = {.s = &s,
+               .xi = *noted = global_rate(host, &s),
+               .before = t > 1 ? (1 - s.beta2) / (1 - ap_f64_powi(s.beta2, t - 1)) : 0,
+               .after = (1 - s.beta2) / (1 - ap_f64_powi(s.beta2, t))};
+    for (int p = 0; p < workload->params; p++) {
+        const ap_param_info *info = &workload->param[p];
+        int64_t groups = groups_of(info);
+        float *v = style == ADAM ? host->call->state(host, "v", p) : reduced, *m = host->call->state(host, "m", p);
+        if (!v || !m) return 1;
+        e.k = info->size / groups;
+        e.eta = eta_of(host, &s, info);
+        for (int64_t i = 0; i < groups; i++, b++) {
+            e.w = host->call->value(host, p) + i * e.k;
+            e.g = host->call->gradient(host, p) + i * e.k;
+            e.m = m + i * e.k;
+            e.v = style == ADAM ? v + i * e.k : v + i;
+            e.b = b;
+            style == ADAM ? step_adam(&e) : step_reduced(&e);
+        }
+        if (style == REDUCED) reduced += groups;
+    }
+    return 0;
+}
+
+const ap_submission ap_submission_amos = {
+    .abi = AP_SUBMISSION_ABI,
+    .struct_size = sizeof(ap_submission),
+    .name = "amos",
+    .summary = "steps and decay from the scale expected of each tensor: a competitor of v0.5",
+    .source = "AlgoPerf v0.5 external tuning submission; Tian and Parikh, arXiv:2210.11693",
+    .init_optimizer_state = init_optimizer_state,
+    .update_params = update_params,
+    .search_space = &space,
+};
