@@ -8,24 +8,24 @@
 enum { MOST = 8, MISSED = 13 };
 #define MISSED_SPREAD 1.2
 
-bool ap_points_differ(const ap_leaderboard *board, size_t submission) {
-    ap_points points;
-    if (ap_points_read(board, submission, &points, NULL) != AP_OK) return false;
+bool ap_trial_points_differ(const ap_leaderboard *board, size_t submission) {
+    ap_trial_points points;
+    if (ap_trial_points_read(board, submission, &points, NULL) != AP_OK) return false;
     bool differ = points.keys > 0;
-    ap_points_free(&points);
+    ap_trial_points_free(&points);
     return differ;
 }
 
-int ap_points_height(const ap_leaderboard *board, size_t submission) {
-    ap_points points;
-    if (ap_points_read(board, submission, &points, NULL) != AP_OK) return 0;
+int ap_trial_points_height(const ap_leaderboard *board, size_t submission) {
+    ap_trial_points points;
+    if (ap_trial_points_read(board, submission, &points, NULL) != AP_OK) return 0;
     int rows = (int)(points.keys + 1) / 2;
-    ap_points_free(&points);
+    ap_trial_points_free(&points);
     return 50 + 190 * rows;
 }
 
 /* Values over more than a factor of 20 are seen on a logarithmic axis. */
-static bool wants_logarithm(const ap_points *points, size_t key) {
+static bool wants_logarithm(const ap_trial_points *points, size_t key) {
     double low = INFINITY, high = -INFINITY;
     for (size_t i = 0; i < points->trials; i++) {
         double v = points->value[i * AP_POINT_KEYS + key];
@@ -41,7 +41,7 @@ typedef struct axis {
     double low, high, from, to, step; /* step: of the tics, 1, 2 or 5 times a power of ten */
 } axis;
 
-static axis find_axis(const ap_points *points, size_t key) {
+static axis find_axis(const ap_trial_points *points, size_t key) {
     axis a = {.logarithm = wants_logarithm(points, key), .low = INFINITY, .high = -INFINITY};
     for (size_t i = 0; i < points->trials; i++) {
         a.low = fmin(a.low, points->value[i * AP_POINT_KEYS + key]);
@@ -61,8 +61,8 @@ static double shifted(const axis *a, double value, size_t i, size_t n) {
     return a->logarithm ? value * pow(a->high / a->low, share) : value + share * (a->high - a->low);
 }
 
-static void write_data(const ap_leaderboard *board, const ap_points *points, size_t key, const axis *a, bool reached,
-                       FILE *script) {
+static void write_data(const ap_leaderboard *board, const ap_trial_points *points, size_t key, const axis *a,
+                       bool reached, FILE *script) {
     fprintf(script, "$%s%zu << EOD\n", reached ? "hit" : "miss", key);
     for (size_t i = 0; i < points->trials; i++) {
         double v = points->value[i * AP_POINT_KEYS + key], outcome = ap_point_outcome(board, points->trial[i]);
@@ -73,13 +73,13 @@ static void write_data(const ap_leaderboard *board, const ap_points *points, siz
     fprintf(script, "-1e300 %d\nEOD\n", MISSED); /* outside: no block is empty */
 }
 
-static void write_panel(const ap_leaderboard *board, const ap_points *points, size_t key, FILE *script) {
+static void write_panel(const ap_leaderboard *board, const ap_trial_points *points, size_t key, FILE *script) {
     axis a = find_axis(points, key);
     write_data(board, points, key, &a, true, script);
     write_data(board, points, key, &a, false, script);
 }
 
-static void plot_panel(const ap_points *points, size_t key, FILE *script) {
+static void plot_panel(const ap_trial_points *points, size_t key, FILE *script) {
     axis a = find_axis(points, key);
     fprintf(script, "set title ");
     ap_gnuplot_quote(script, points->key[key], AP_FIGURE_LABEL, false);
@@ -96,8 +96,8 @@ static void plot_panel(const ap_points *points, size_t key, FILE *script) {
 }
 
 void ap_script_points(const ap_printed *p, size_t submission, FILE *script) {
-    ap_points points;
-    if (ap_points_read(p->board, submission, &points, NULL) != AP_OK) return;
+    ap_trial_points points;
+    if (ap_trial_points_read(p->board, submission, &points, NULL) != AP_OK) return;
     for (size_t k = 0; k < points.keys; k++) write_panel(p->board, &points, k, script);
     char title[AP_FIGURE_TEXT];
     ap_figure_title(p, (ap_figure){AP_FIGURE_HYPERPARAMETERS, submission}, title);
@@ -109,5 +109,5 @@ void ap_script_points(const ap_printed *p, size_t submission, FILE *script) {
             MOST, MISSED);
     for (size_t k = 0; k < points.keys; k++) plot_panel(&points, k, script);
     fprintf(script, "unset multiplot\n");
-    ap_points_free(&points);
+    ap_trial_points_free(&points);
 }

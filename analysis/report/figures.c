@@ -11,7 +11,7 @@ const char *const ap_figure_names[] = {"scores", "profiles", "matrix", "curves",
 /* ---- which */
 
 bool ap_figure_exists(const ap_printed *p, ap_figure figure) {
-    if (figure.kind == AP_FIGURE_HYPERPARAMETERS) return ap_points_differ(p->board, figure.of);
+    if (figure.kind == AP_FIGURE_HYPERPARAMETERS) return ap_trial_points_differ(p->board, figure.of);
     if (figure.kind != AP_FIGURE_CURVES) return true;
     for (size_t s = 0; s < p->board->scores->submissions; s++)
         if (ap_figure_trial(p->board, s, p->board->scores->workload[figure.of])) return true;
@@ -230,7 +230,7 @@ static void size_of(const ap_printed *p, ap_figure figure, int *width, int *heig
     case AP_FIGURE_PROFILES:
     case AP_FIGURE_CURVES: *height = 350 + 17 * rows; return;
     case AP_FIGURE_MATRIX: *height = 215 + 24 * n; return;
-    case AP_FIGURE_HYPERPARAMETERS: *height = ap_points_height(p->board, figure.of); return;
+    case AP_FIGURE_HYPERPARAMETERS: *height = ap_trial_points_height(p->board, figure.of); return;
     case AP_FIGURE_KINDS: break;
     }
     *height = 400;

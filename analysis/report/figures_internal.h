@@ -18,7 +18,7 @@ void ap_script_curves(const ap_printed *printed, size_t column, FILE *script);
 
 /* Hyperparameter points; needs a board that was read with details. */
 void ap_script_points(const ap_printed *printed, size_t submission, FILE *script);
-bool ap_points_differ(const ap_leaderboard *board, size_t submission);
-int ap_points_height(const ap_leaderboard *board, size_t submission);
+bool ap_trial_points_differ(const ap_leaderboard *board, size_t submission);
+int ap_trial_points_height(const ap_leaderboard *board, size_t submission);
 
 #endif

@@ -7,7 +7,7 @@
 
 /* ---- hyperparameters */
 
-static void write_point(ap_page *page, const ap_points *points, const ap_point_summary *s) {
+static void write_point(ap_page *page, const ap_trial_points *points, const ap_point_summary *s) {
     const ap_trial *trial = &page->board->trials.trial[points->trial[s->first]];
     ap_html_row(page->out);
     ap_html_head_cell(page->out);
@@ -24,12 +24,12 @@ static void write_point(ap_page *page, const ap_points *points, const ap_point_s
 }
 
 static ap_status write_points(ap_page *page, size_t submission, ap_error *error) {
-    ap_points points;
+    ap_trial_points points;
     ap_point_summary *summary = NULL;
     size_t n = 0;
     const char *head[AP_POINT_KEYS + 5] = {"first run as"};
-    AP_TRY(ap_points_read(page->board, submission, &points, error));
-    ap_status status = ap_points_summarise(page->board, &points, &summary, &n, error);
+    AP_TRY(ap_trial_points_read(page->board, submission, &points, error));
+    ap_status status = ap_trial_points_summarise(page->board, &points, &summary, &n, error);
     for (size_t k = 0; k < points.keys; k++) head[k + 1] = points.key[k];
     head[points.keys + 1] = "runs";
     head[points.keys + 2] = "reached";
@@ -46,7 +46,7 @@ static ap_status write_points(ap_page *page, size_t submission, ap_error *error)
         ap_page_details_end(page);
     }
     free(summary);
-    ap_points_free(&points);
+    ap_trial_points_free(&points);
     return status;
 }
 

@@ -5,11 +5,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-void ap_points_free(ap_points *points) {
+void ap_trial_points_free(ap_trial_points *points) {
     for (size_t k = 0; k < points->keys; k++) free(points->key[k]);
     free(points->trial);
     free(points->value);
-    *points = (ap_points){0};
+    *points = (ap_trial_points){0};
 }
 
 /* ---- values: hyperparameters come from others' files; what is no flat object of numbers is passed over */
@@ -19,7 +19,7 @@ static bool is_number(const json_t *value) {
 }
 
 /* Index of a key, added if there is room; AP_POINT_KEYS if not. */
-static size_t key_index(ap_points *points, const char *name) {
+static size_t key_index(ap_trial_points *points, const char *name) {
     size_t k = 0;
     while (k < points->keys && strcmp(points->key[k], name)) k++;
     if (k < points->keys || k == AP_POINT_KEYS) return k;
@@ -28,7 +28,7 @@ static size_t key_index(ap_points *points, const char *name) {
     return k;
 }
 
-static void read_values(ap_points *points, const char *text, double *value) {
+static void read_values(ap_trial_points *points, const char *text, double *value) {
     json_t *object = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
     const char *name;
     json_t *member;
@@ -42,7 +42,7 @@ static void read_values(ap_points *points, const char *text, double *value) {
 
 /* ---- keys that are always the same say nothing */
 
-static bool varies(const ap_points *points, size_t key) {
+static bool varies(const ap_trial_points *points, size_t key) {
     const double *value = points->value;
     double first = NAN;
     for (size_t i = 0; i < points->trials; i++) {
@@ -54,7 +54,7 @@ static bool varies(const ap_points *points, size_t key) {
     return false;
 }
 
-static void drop_constant_keys(ap_points *points) {
+static void drop_constant_keys(ap_trial_points *points) {
     size_t kept = 0;
     for (size_t k = 0; k < points->keys; k++) {
         if (!varies(points, k)) {
@@ -68,12 +68,13 @@ static void drop_constant_keys(ap_points *points) {
     points->keys = kept;
 }
 
-ap_status ap_points_read(const ap_leaderboard *board, size_t submission, ap_points *points, ap_error *error) {
-    *points = (ap_points){0};
+ap_status ap_trial_points_read(const ap_leaderboard *board, size_t submission, ap_trial_points *points,
+                               ap_error *error) {
+    *points = (ap_trial_points){0};
     points->trial = malloc((board->trials.n + 1) * sizeof *points->trial);
     points->value = malloc((board->trials.n + 1) * AP_POINT_KEYS * sizeof *points->value);
     if (!points->trial || !points->value) {
-        ap_points_free(points);
+        ap_trial_points_free(points);
         return ap_fail(error, AP_ENVIRONMENT, "out of memory for hyperparameters");
     }
     for (size_t i = 0; i < board->trials.n; i++) {
@@ -98,7 +99,7 @@ double ap_point_outcome(const ap_leaderboard *board, size_t trial) {
     return time == fastest && isfinite(time) ? 1 : isinf(time) ? INFINITY : time / fastest;
 }
 
-static bool is_same_point(const ap_points *points, size_t a, size_t b) {
+static bool is_same_point(const ap_trial_points *points, size_t a, size_t b) {
     for (size_t k = 0; k < points->keys; k++) {
         double x = points->value[a * AP_POINT_KEYS + k], y = points->value[b * AP_POINT_KEYS + k];
         if (x != y && !(isnan(x) && isnan(y))) return false;
@@ -106,7 +107,8 @@ static bool is_same_point(const ap_points *points, size_t a, size_t b) {
     return true;
 }
 
-static ap_point_summary summarise(const ap_leaderboard *board, const ap_points *points, size_t first, double *outcome) {
+static ap_point_summary summarise(const ap_leaderboard *board, const ap_trial_points *points, size_t first,
+                                  double *outcome) {
     ap_point_summary s = {.first = first};
     for (size_t i = first; i < points->trials; i++) {
         if (!is_same_point(points, first, i)) continue;
@@ -117,8 +119,8 @@ static ap_point_summary summarise(const ap_leaderboard *board, const ap_points *
     return s;
 }
 
-ap_status ap_points_summarise(const ap_leaderboard *board, const ap_points *points, ap_point_summary **summary,
-                              size_t *n, ap_error *error) {
+ap_status ap_trial_points_summarise(const ap_leaderboard *board, const ap_trial_points *points,
+                                    ap_point_summary **summary, size_t *n, ap_error *error) {
     ap_point_summary *out = *summary = malloc((points->trials + 1) * sizeof *out);
     double *outcome = malloc((points->trials + 1) * sizeof *outcome);
     *n = 0;
