@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_LIMIT = 1 << 30, MAX_ROWS = 32, NAME = 160 };
+enum { READ_LIMIT = 1 << 30, MAX_ROWS = 48, NAME = 160 };
 
 /* One line of the table: the tensor that came closest to its limit, or went furthest beyond it. */
 typedef struct row {
@@ -16,6 +16,7 @@ typedef struct row {
     int tensors;
     double share; /* error / allowed */
     double error, allowed, error_f64;
+    bool is_extra; /* of the case named in fixture.extra */
     char worst[NAME];
 } row;
 
@@ -29,10 +30,12 @@ typedef struct fixture {
     ap_loss_options options;
     ap_params *params, *state;
     float *gradients, *new_state; /* flat, as params and state */
+    const char *where;            /* group of inputs, outputs and grads: "" = the root, "/extra/CASE" */
     int64_t inputs;
     char **input_names; /* the batch borrows them */
     ap_batch batch;
     ap_tape *tape;
+    char extra[64]; /* the last case of /extra that was run */
     int rows;
     row row[MAX_ROWS];
 } fixture;
@@ -113,9 +116,9 @@ static ap_status check(fixture *f, row *r, const char *want_path, const char *f6
 
 static ap_status check_output(fixture *f, const char *name, int64_t n, const float *got, double absolute,
                               double relative, ap_error *error) {
-    char want[NAME], f64[NAME];
-    snprintf(want, sizeof want, "/outputs/%s", name);
-    snprintf(f64, sizeof f64, "/outputs/%s_f64", name);
+    char want[2 * NAME], f64[2 * NAME];
+    snprintf(want, sizeof want, "%s/outputs/%s", f->where, name);
+    snprintf(f64, sizeof f64, "%s/outputs/%s_f64", f->where, name);
     return check(f, get_row(f, name), want, f64, name, n, got, absolute, relative, error);
 }
 
@@ -325,7 +328,7 @@ static ap_status read_input(fixture *f, const char *name, ap_error *error) {
     int64_t shape[AP_H5_MAX_RANK], n;
     ap_dtype type = AP_F32;
     void *data;
-    snprintf(path, sizeof path, "/inputs/%s", name);
+    snprintf(path, sizeof path, "%s/inputs/%s", f->where, name);
     AP_TRY(ap_h5_shape(f->file, path, &rank, shape, error));
     AP_TRY(input_type(f, path, &type, error));
     AP_TRY(ap_h5_read(f->file, path, type, -1, READ_LIMIT, &data, &n, error));
@@ -339,10 +342,12 @@ static ap_status read_input(fixture *f, const char *name, ap_error *error) {
 }
 
 static ap_status read_batch(fixture *f, ap_error *error) {
-    AP_TRY(ap_h5_list(f->file, "/inputs", &f->inputs, &f->input_names, error));
+    char inputs[NAME];
+    snprintf(inputs, sizeof inputs, "%s/inputs", f->where);
+    AP_TRY(ap_h5_list(f->file, inputs, &f->inputs, &f->input_names, error));
     for (int64_t i = 0; i < f->inputs; i++) AP_TRY(read_input(f, f->input_names[i], error));
     const ap_array *first = ap_batch_find(&f->batch, "inputs"), *weights = ap_batch_find(&f->batch, "weights");
-    if (!first || first->rank < 1) return ap_fail(error, AP_DATA, "%s: /inputs/inputs is missing", f->path);
+    if (!first || first->rank < 1) return ap_fail(error, AP_DATA, "%s: %s/inputs is missing", f->path, inputs);
     f->batch.examples = f->batch.real_examples = first->shape[0];
     if (weights && weights->type == AP_F32 && weights->rank == 1) {
         f->batch.real_examples = 0;
@@ -374,9 +379,11 @@ static ap_status run_training(fixture *f, ap_error *error) {
     AP_TRY(check_number(f, "summed_loss", loss.summed, error));
     AP_TRY(check_number(f, "n_valid_examples", loss.n_valid, error));
     AP_TRY(check_number(f, "loss", loss.summed / loss.n_valid, error));
-    AP_TRY(check_set(f, "gradients", f->params, "/grads", "/grads_f64", f->gradients, gradient_floor, limit.gradient,
-                     error));
-    if (ap_params_count(f->state) == 0) return AP_OK;
+    char grads[NAME], grads_f64[NAME];
+    snprintf(grads, sizeof grads, "%s/grads", f->where);
+    snprintf(grads_f64, sizeof grads_f64, "%s/grads_f64", f->where);
+    AP_TRY(check_set(f, "gradients", f->params, grads, grads_f64, f->gradients, gradient_floor, limit.gradient, error));
+    if (ap_params_count(f->state) == 0 || *f->where) return AP_OK;
     return check_set(f, "state/updated", f->state, "/state/updated", "/state/updated_f64", f->new_state, gradient_floor,
                      limit.state, error);
 }
@@ -427,6 +434,45 @@ static ap_status run_evaluation(fixture *f, ap_error *error) {
     return AP_OK;
 }
 
+/* A further training pass on other inputs: groups of /extra with inputs, logits, losses and gradients of their own. */
+static ap_status run_extra(fixture *f, const char *name, ap_error *error) {
+    char where[NAME], part[2 * NAME];
+    static const char *const needed[] = {"inputs/inputs", "outputs/train_logits", "outputs/loss", "grads"};
+    snprintf(where, sizeof where, "/extra/%s", name);
+    for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
+        snprintf(part, sizeof part, "%s/%s", where, needed[i]);
+        if (!ap_h5_exists(f->file, part)) return AP_OK;
+    }
+    fixture extra = *f; /* the same model; other inputs and rows */
+    extra.where = where;
+    extra.input_names = NULL, extra.inputs = 0;
+    extra.batch = (ap_batch){0};
+    extra.rows = 0;
+    ap_status status = read_batch(&extra, error);
+    if (status == AP_OK) status = run_training(&extra, error);
+    for (int i = 0; i < extra.rows && status == AP_OK; i++) {
+        if (f->rows == MAX_ROWS) break;
+        row *r = &f->row[f->rows++];
+        *r = extra.row[i];
+        r->is_extra = true;
+    }
+    if (status == AP_OK) snprintf(f->extra, sizeof f->extra, "%s", name);
+    ap_batch_free(&extra.batch);
+    if (extra.input_names) ap_h5_free_text(extra.inputs, extra.input_names);
+    return status;
+}
+
+static ap_status run_extras(fixture *f, ap_error *error) {
+    int64_t n;
+    char **names;
+    if (!ap_h5_exists(f->file, "/extra")) return AP_OK;
+    AP_TRY(ap_h5_list(f->file, "/extra", &n, &names, error));
+    ap_status status = AP_OK;
+    for (int64_t i = 0; i < n && status == AP_OK; i++) status = run_extra(f, names[i], error);
+    ap_h5_free_text(n, names);
+    return status;
+}
+
 /* ---- report */
 
 static void print_head(const fixture *f, ap_math math) {
@@ -454,7 +500,9 @@ static void print_rows(const fixture *f) {
     printf("%-38s %10s %10s %12s  %-4s  %s\n", "", "error", "allowed", "vs float64", "", "worst tensor");
     for (int i = 0; i < f->rows; i++) {
         const row *r = &f->row[i];
-        printf("%-38s %10.2e %10.2e ", r->name, r->error, r->allowed);
+        char name[NAME];
+        snprintf(name, sizeof name, "%s%s%s", r->is_extra ? f->extra : "", r->is_extra ? ": " : "", r->name);
+        printf("%-38s %10.2e %10.2e ", name, r->error, r->allowed);
         if (isnan(r->error_f64))
             printf("%12s", "-");
         else
@@ -486,7 +534,7 @@ static ap_status print_not_compared(fixture *f, ap_error *error) {
     ap_h5_free_text(n, names);
     AP_TRY(ap_h5_list(f->file, "/", &n, &names, error));
     for (int64_t i = 0; i < n; i++) {
-        bool is_known = false;
+        bool is_known = strcmp(names[i], "extra") == 0 && f->extra[0];
         for (int k = 0; known[k]; k++) is_known = is_known || strcmp(known[k], names[i]) == 0;
         if (!is_known) printf("%s%s", said++ ? ", " : "not compared: ", names[i]);
     }
@@ -524,6 +572,7 @@ static ap_status verify(fixture *f, ap_math math, ap_error *error) {
     AP_TRY(run_plain_loss(f, "per_example_loss_no_smoothing", true, error));
     AP_TRY(run_plain_loss(f, "per_example_loss_no_mask_no_smoothing", false, error));
     AP_TRY(run_evaluation(f, error));
+    AP_TRY(run_extras(f, error));
     print_head(f, math);
     print_rows(f);
     AP_TRY(print_not_compared(f, error));
@@ -545,7 +594,7 @@ static void release(fixture *f) {
 
 ap_status ap_verify_fixture(const ap_workload *workload, const char *variant, const char *path, ap_math math,
                             ap_error *error) {
-    fixture f = {.workload = workload, .variant = variant, .path = path};
+    fixture f = {.workload = workload, .variant = variant, .path = path, .where = ""};
     AP_TRY(ap_h5_open(path, &f.file, error));
     ap_status status = verify(&f, math, error);
     release(&f);

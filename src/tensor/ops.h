@@ -76,6 +76,26 @@ ap_tensor *ap_dropout2d(ap_tape *tape, ap_tensor *x);
 ap_tensor *ap_concat(ap_tape *tape, ap_tensor *a, ap_tensor *b);
 ap_tensor *ap_slice_last(ap_tape *tape, ap_tensor *x, int64_t first, int64_t count);
 
+/* Over the last dimension of x [.., n]; scale and bias [n] or NULL. */
+ap_tensor *ap_layer_norm(ap_tape *tape, ap_tensor *x, ap_tensor *scale, ap_tensor *bias, float eps);
+
+/* Attention of `heads` heads: q [n, queries, heads d], k [n, keys, heads d], v [n, keys, heads dv] -> [n, queries,
+ * heads dv]; head h uses columns h d .. of each. q, k, v must be different tensors, not views of one. */
+typedef struct ap_attention_options {
+    int64_t heads;
+    float scale;       /* of the scores, 1 / sqrt(d) as a rule */
+    bool causal;       /* query i sees keys 0 .. i + keys - queries only */
+    bool drop;         /* dropout of the probabilities with the pass's rate */
+    const float *bias; /* added to the scores: bias[example * bias_example + query * bias_query + key], so a stride of 0
+                          shares it; -INFINITY hides a key. Borrowed until backward; NULL: none */
+    int64_t bias_example, bias_query;
+} ap_attention_options;
+ap_tensor *ap_attention(ap_tape *tape, ap_tensor *q, ap_tensor *k, ap_tensor *v, const ap_attention_options *options);
+
+/* x + t, and t alone, repeated over the leading dimensions: t has the size of the trailing ones. */
+ap_tensor *ap_add_repeated(ap_tape *tape, ap_tensor *x, ap_tensor *t);
+ap_tensor *ap_repeat(ap_tape *tape, ap_tensor *t, int rank, const int64_t *shape);
+
 /* What a loss tells: sums of this shard; the loss of a batch is summed / n_valid over all shards. */
 typedef struct ap_loss {
     double summed;      /* sum over examples of weight * loss, 16-lane order in double */

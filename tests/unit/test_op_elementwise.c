@@ -41,6 +41,38 @@ static void test_relu_gradient(void) {
                                     .tolerance = 1e-6});
 }
 
+/* ---- all activations, by their definitions */
+
+static ap_tensor *activated(ap_tape *tape, ap_tensor *const *x, const void *user) {
+    return ap_activation_of(tape, x[0], *(const ap_activation *)user, 0.2f);
+}
+static void activated_twin(const double *const *x, double *y, const void *user) {
+    for (int i = 0; i < N; i++) {
+        const double z = x[0][i];
+        switch (*(const ap_activation *)user) {
+        case AP_LEAKY_RELU: y[i] = z > 0 ? z : 0.2f * z; break;
+        case AP_SILU: y[i] = z / (1 + exp(-z)); break;
+        case AP_GELU: y[i] = 0.5 * z * (1 + tanh(0.7978845608028654 * (z + 0.044715 * z * z * z))); break;
+        case AP_GELU_ERF: y[i] = 0.5 * z * (1 + erf(z * 0.7071067811865476)); break;
+        case AP_TANH: y[i] = tanh(z); break;
+        default: y[i] = z;
+        }
+    }
+}
+static void test_activations(void) {
+    static const ap_activation kinds[] = {AP_LEAKY_RELU, AP_SILU, AP_GELU, AP_GELU_ERF, AP_TANH};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
+        gradient_check(&(gradient_case){.name = "activation",
+                                        .inputs = 1,
+                                        .input = {{2, {3, 7}}},
+                                        .range = 4,
+                                        .op = activated,
+                                        .twin = activated_twin,
+                                        .outputs = N,
+                                        .user = &kinds[i],
+                                        .tolerance = 1e-6});
+}
+
 /* Applies `op` to x and gives y and, for dy = 1, dx. */
 static void apply(ap_tensor *(*op)(ap_tape *, ap_tensor *), int n, const float *x, float *y, float *dx) {
     static const float ones[16] = {1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -77,4 +109,5 @@ static void test_relu_at_zero_and_nan(void) {
     }
 }
 
-AP_TEST_MAIN(test_sigmoid_gradient, test_relu_gradient, test_sigmoid_at_the_ends, test_relu_at_zero_and_nan)
+AP_TEST_MAIN(test_activations, test_sigmoid_gradient, test_relu_gradient, test_sigmoid_at_the_ends,
+             test_relu_at_zero_and_nan)

@@ -48,7 +48,7 @@ static void check_statistics(const line *l, int64_t n, const float *x) {
     for (int64_t i = 0; i < n; i++) square += ((double)x[i] - mean) * ((double)x[i] - mean);
     const double std = n > 1 ? sqrt(square / (double)(n - 1)) : 0, error = l->std * sqrt(2 / (double)n);
     CHECK_NEAR(mean, l->mean, 5 * error + 1e-4 * fabs(l->mean));
-    CHECK_NEAR(std, l->std, 5 * error + 1e-3 * l->std);
+    CHECK_NEAR(std, l->std, 5 * error + 1e-3 * l->std + 1e-12);
     /* The ends of a uniform or truncated distribution are those of the samples; a normal one (beyond 2.5 deviations)
      * has none. */
     if (n < 1000 || l->max > 2.5 * l->std + l->mean) return;

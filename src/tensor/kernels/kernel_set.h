@@ -73,6 +73,12 @@ typedef struct ap_kernel_set {
                        const float *bias, const float *r, float *y);
     void (*gradient_rows)(int64_t rows, int64_t columns, const float *x, const float *g, int64_t ld, const float *mean,
                           const float *a, const float *b, const float *c, bool accumulate, float *dx);
+    void (*layer_norm_row)(size_t n, const float *x, const float *scale, const float *bias, float eps, float *y,
+                           float *mean, float *rstd);
+    void (*layer_norm_row_back)(size_t n, const float *x, const float *dy, const float *scale, float mean, float rstd,
+                                bool accumulate, float *dx, float *work);
+    void (*add_row_moments)(int64_t rows, int64_t columns, const float *x, const float *dy, int64_t ld,
+                            const float *mean, const float *rstd, double *sums, double *products);
     /* For the benchmark: nothing but independent fma chains. Returns the flops done. */
     double (*burn)(int64_t rounds, float *sink);
 } ap_kernel_set;
