@@ -3,6 +3,8 @@
 #define AP_CLI_BENCH_H
 
 #include "base/status.h"
+#include <stddef.h>
+#include <stdint.h>
 
 /* Ordered matrix products against OpenBLAS and the fma peak of one core. Starts copies of this program, one for each
  * core type of OpenBLAS, since a process cannot change its own. */
@@ -10,5 +12,21 @@ ap_status ap_bench_gemm(int argc, char **argv, ap_error *error);
 
 /* Time of a training step outside the submission's own work. Initialises MPI. */
 ap_status ap_bench_overhead(int argc, char **argv, ap_error *error);
+
+/* Convolutions of ResNet-50, forward and both gradients, against the fma peak and, where the program is built with it,
+ * oneDNN. */
+ap_status ap_bench_conv(int argc, char **argv, ap_error *error);
+
+/* A workload's training step, part by part. Initialises MPI; collective over its world. */
+ap_status ap_bench_step(int argc, char **argv, ap_error *error);
+
+/* ---- shared by benchmarks */
+
+/* Nanoseconds that this thread has run: what other processes take of the core does not count. */
+int64_t ap_bench_cpu_ns(void);
+/* GF/s of nothing but fma in registers: the best of many samples in a fifth of a second. */
+double ap_bench_fma_peak(void);
+/* Numbers in [-0.5, 0.5), page-aligned, from malloc; NULL when out of memory. */
+float *ap_bench_filled(size_t floats);
 
 #endif

@@ -90,27 +90,15 @@ static void free_operands(operands *o) {
     memset(o, 0, sizeof *o);
 }
 
-static float *filled(size_t floats) {
-    size_t bytes;
-    if (!ap_size_mul(floats, sizeof(float), &bytes) || !ap_size_add(bytes, 4096, &bytes)) return NULL;
-    float *p = aligned_alloc(4096, bytes / 4096 * 4096);
-    uint32_t bits = 1;
-    for (size_t i = 0; p && i < floats; i++) {
-        bits = bits * 1664525u + 1013904223u; /* Numerical Recipes' generator: any values that are not all alike */
-        p[i] = (float)(bits >> 8) * 0x1p-24f - 0.5f;
-    }
-    return p;
-}
-
 static bool make_operands(const shape *s, operands *o) {
     const bool ta = s->transposes[0] == 'T', tb = s->transposes[1] == 'T';
     const size_t m = (size_t)s->m, n = (size_t)s->n, k = (size_t)s->k, batch = (size_t)s->batch;
     memset(o, 0, sizeof *o);
     o->packed_stride = ap_gemm_packed_size(s->k, s->n);
-    o->a = filled(batch * m * k);
-    o->b = filled(batch * k * n);
-    o->c = filled(batch * m * n);
-    o->packed = filled(batch * o->packed_stride);
+    o->a = ap_bench_filled(batch * m * k);
+    o->b = ap_bench_filled(batch * k * n);
+    o->c = ap_bench_filled(batch * m * n);
+    o->packed = ap_bench_filled(batch * o->packed_stride);
     if (!o->a || !o->b || !o->c || !o->packed) {
         free_operands(o);
         return false;
@@ -145,13 +133,6 @@ static void multiply(ap_math math, bool packed, const shape *s, const operands *
     }
 }
 
-/* Nanoseconds that this thread has run: what other processes take of the core does not count. */
-static int64_t cpu_ns(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
-
 static void keep_best(double *best, double seconds) {
     if (*best == 0 || seconds < *best) *best = seconds;
 }
@@ -161,23 +142,11 @@ static void keep_best(double *best, double seconds) {
  * fit into a time slice. */
 static double time_product(ap_math math, bool packed, const shape *s, const operands *o, int repetitions) {
     double best = 0;
-    const int64_t start = cpu_ns();
-    for (int n = 0; n < 2 || cpu_ns() - start < 2000000; n++) {
-        const int64_t before = cpu_ns();
+    const int64_t start = ap_bench_cpu_ns();
+    for (int n = 0; n < 2 || ap_bench_cpu_ns() - start < 2000000; n++) {
+        const int64_t before = ap_bench_cpu_ns();
         for (int i = 0; i < repetitions; i++) multiply(math, packed, s, o);
-        keep_best(&best, ap_clock_s(cpu_ns() - before) / repetitions);
-    }
-    return best;
-}
-
-/* GF/s of nothing but fma in registers: the best of many samples in a fifth of a second. */
-static double fma_peak(void) {
-    float sink[16] = {0};
-    double best = 0;
-    for (const int64_t start = cpu_ns(); cpu_ns() - start < 200000000;) {
-        const int64_t before = cpu_ns();
-        const double work = ap_kernels_current()->burn(100000, sink);
-        best = fmax(best, work / (double)(cpu_ns() - before));
+        keep_best(&best, ap_clock_s(ap_bench_cpu_ns() - before) / repetitions);
     }
     return best;
 }
@@ -389,10 +358,10 @@ static ap_status measure(measurement *m, double seconds, ap_error *error) {
     for (int i = 0; i < SHAPES; i++) n += m->chosen[i];
     list_candidates(m);
     for (int w = 0; w < m->n_workers; w++) AP_TRY(start_worker(m->workers + w, error));
-    m->peak_before = fma_peak();
+    m->peak_before = ap_bench_fma_peak();
     for (int i = 0; i < SHAPES; i++)
         if (m->chosen[i]) AP_TRY(measure_shape(m, i, seconds / n, error));
-    m->peak_after = fma_peak();
+    m->peak_after = ap_bench_fma_peak();
     choose_best(m);
     return AP_OK;
 }

@@ -10,6 +10,8 @@ static const struct {
     ap_status (*run)(int argc, char **argv, ap_error *error);
 } benches[] = {
     {"gemm", "ordered matrix products against OpenBLAS and the fma peak of a core", ap_bench_gemm},
+    {"conv", "convolutions of ResNet-50 against the fma peak and oneDNN", ap_bench_conv},
+    {"step", "a workload's training step, part by part", ap_bench_step},
     {"overhead", "time of a training step outside the submission's own work", ap_bench_overhead},
 };
 enum { BENCHES = sizeof benches / sizeof *benches };

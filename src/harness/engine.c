@@ -14,7 +14,7 @@ struct ap_engine {
     ap_reducer *reducer;
     ap_queue *queue;
     const ap_batch *batches; /* current, [local shards] */
-    int64_t drawn, passes_ns;
+    int64_t drawn, passes_ns, forward_ns;
     float *gradient;  /* the last sum */
     float *new_state; /* [local shards][state length] */
     double *state_doubles, *state_total;
@@ -218,8 +218,10 @@ static ap_status run_shard(ap_engine *e, int s, int64_t step, int call, const ap
     ap_tape_begin(e->tape, &pass);
     const ap_batch *batch = &e->batches[s];
     ap_loss_options options = {.label_smoothing = request->label_smoothing};
+    const int64_t start = ap_clock_ns();
     ap_loss loss =
         p->workload->loss(p->model, e->tape, p->workload->forward(p->model, e->tape, batch), batch, &options);
+    e->forward_ns += ap_clock_ns() - start;
     AP_TRY(ap_tape_status(e->tape, error));
     sums[0] = loss.summed, sums[1] = loss.n_valid;
     return pass.wants_grad ? ap_tape_backward(e->tape, error) : AP_OK;
@@ -374,6 +376,7 @@ ap_status ap_engine_warm_up(ap_engine *engine, ap_error *error) {
 ap_engine_statistics ap_engine_get_statistics(const ap_engine *engine) {
     return (ap_engine_statistics){.data_wait_s = engine->queue ? ap_queue_waited_s(engine->queue) : 0,
                                   .passes_s = ap_clock_s(engine->passes_ns),
+                                  .forward_s = ap_clock_s(engine->forward_ns),
                                   .reduction = ap_reducer_get_statistics(engine->reducer)};
 }
 

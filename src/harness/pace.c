@@ -31,7 +31,8 @@ static void visit_target(void *user, const ap_scale *scale, const char *dataset,
 ap_status ap_pace_problem(const char *name, const char *scale, const char *data, ap_problem **problem,
                           ap_dataset **dataset, ap_error *error) {
     const ap_workload *w;
-    AP_TRY(ap_workload_find(name, &w, error));
+    const char *variant;
+    AP_TRY(ap_workload_find_label(name, &w, &variant, error));
     dataset_search search = {.scale = scale};
     AP_TRY(ap_workload_each_target(w, visit_target, &search, error));
     if (!data && !w->generator)
@@ -39,7 +40,7 @@ ap_status ap_pace_problem(const char *name, const char *scale, const char *data,
     *dataset = NULL;
     if (data) AP_TRY(ap_dataset_open(data, w->name, w->fields, w->field, dataset, error));
     const char *targets = *dataset ? ap_dataset_name(*dataset) : search.synthetic ? "synthetic" : search.first;
-    ap_status status = ap_problem_open(w, scale, "", targets, NULL, problem, error);
+    ap_status status = ap_problem_open(w, scale, variant, targets, NULL, problem, error);
     if (!status && !*dataset) {
         const ap_scale *s = &(*problem)->scale;
         int64_t counts[AP_SPLITS] = {s->train_examples, s->validation_examples, s->test_examples};
@@ -168,6 +169,7 @@ ap_pace_parts ap_pace_get_parts(const ap_pace *pace) {
         .steps = pace->steps,
         .own_s = ap_clock_s(pace->own_ns),
         .passes_s = now.passes_s - before->passes_s,
+        .forward_s = now.forward_s - before->forward_s,
         .data_wait_s = now.data_wait_s - before->data_wait_s,
         .exposed_s = now.reduction.exposed_s - before->reduction.exposed_s,
         .hidden_s = now.reduction.overlapped_s - before->reduction.overlapped_s,
@@ -179,6 +181,17 @@ ap_pace_parts ap_pace_get_parts(const ap_pace *pace) {
     return parts;
 }
 
+ap_pace_memory ap_pace_get_memory(const ap_pace *pace) {
+    const double parameters = (double)ap_params_length(ap_engine_params(pace->engine));
+    int arrays = 1; /* of the sum: log2 of the local shards, plus one */
+    for (int local = ap_group_local_shards(pace->options.group); local > 1; local /= 2) arrays++;
+    return (ap_pace_memory){.parameters = parameters,
+                            .gradient_bytes = parameters * (double)sizeof(float) * arrays,
+                            .activation_bytes = (double)ap_engine_activation_bytes(pace->engine)};
+}
+double ap_pace_loss(const ap_pace *pace) {
+    return ap_trial_host_loss(pace->host);
+}
 ap_digest ap_pace_digest(const ap_pace *pace) {
     return ap_params_digest(ap_engine_params(pace->engine));
 }

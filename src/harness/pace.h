@@ -8,9 +8,9 @@
 
 #include "harness/engine.h"
 
-/* Opens workload NAME at a scale with its synthetic data, or with the packed file `data` (NULL: synthetic). A scale
- * that has no targets for synthetic data is opened all the same: its shapes and batch count here, not its target.
- * AP_CONFIG as ap_problem_open; the caller closes both. Not collective. */
+/* Opens workload NAME, or NAME_VARIANT, at a scale with its synthetic data, or with the packed file `data` (NULL:
+ * synthetic). A scale that has no targets for synthetic data is opened all the same: its shapes and batch count here,
+ * not its target. AP_CONFIG as ap_problem_open; the caller closes both. Not collective. */
 ap_status ap_pace_problem(const char *name, const char *scale, const char *data, ap_problem **problem,
                           ap_dataset **dataset, ap_error *error);
 
@@ -35,12 +35,20 @@ typedef struct ap_pace_parts {
     int64_t steps;
     double own_s; /* all of it, as this rank's clock has it */
     double passes_s, update_s /* update and everything else */, data_wait_s, exposed_s;
+    double forward_s;   /* part of passes_s */
     double hidden_s;    /* part of passes_s: while the gradient sum was under way */
     double agreement_s; /* beside own_s: telling each other how the step went, waiting for the slowest rank */
     ap_reducer_statistics reduction;
 } ap_pace_parts;
 ap_pace_parts ap_pace_get_parts(const ap_pace *pace);
+/* What this rank's memory goes to. */
+typedef struct ap_pace_memory {
+    double parameters; /* elements */
+    double gradient_bytes, activation_bytes;
+} ap_pace_memory;
+ap_pace_memory ap_pace_get_memory(const ap_pace *pace);
 ap_digest ap_pace_digest(const ap_pace *pace); /* of the parameters */
+double ap_pace_loss(const ap_pace *pace);      /* of the last step */
 const char *ap_pace_baseline(void);            /* "nadamw", its name */
 int64_t ap_pace_batch(const ap_pace *pace);
 

@@ -276,6 +276,10 @@ static void forward_part(int64_t index, void *context) {
     }
 }
 
+static void count(const ap_conv *v) {
+    ap_kernels_count((double)(v->n * v->oh * v->ow), (double)(v->k / v->groups), (double)(v->r * v->s * v->c));
+}
+
 /* A product over pixels. */
 bool ap_conv_is_pointwise(const ap_conv *v) {
     return v->r == 1 && v->s == 1 && v->stride_h == 1 && v->stride_w == 1 && v->groups == 1 && v->pad_top == 0 &&
@@ -299,6 +303,7 @@ void ap_conv_forward(ap_math math, const ap_conv *v, const float *x, const float
                                       .accumulate = accumulate});
         return;
     }
+    count(v);
     pass p = {.conv = v,
               .kernels = &ap_kernels_current()->gemm,
               .in = x,
@@ -415,6 +420,7 @@ void ap_conv_data_gradient(ap_math math, const ap_conv *v, const float *dy, cons
                                       .accumulate = accumulate});
         return;
     }
+    count(v);
     pass p = {.conv = v,
               .kernels = &ap_kernels_current()->gemm,
               .in = dy,

@@ -266,6 +266,7 @@ void ap_conv_weight_gradient(ap_math math, const ap_conv *v, const float *x, con
         if (!accumulate) memset(dw, 0, (size_t)(v->k * cg * v->r * v->s) * sizeof *dw);
         return;
     }
+    if (!points) ap_kernels_count((double)(v->n * v->oh * v->ow), (double)kg, (double)(v->r * v->s * v->c));
     for (int64_t g = 0; g < v->groups; g++) {
         const bool done = points
                               ? weights_of_points(math, v, x, dy, accumulate, dw)

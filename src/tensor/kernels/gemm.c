@@ -279,11 +279,20 @@ static void ordered(const ap_gemm_args *g) {
     ap_kernels_for(threads, (int64_t)parts.rows * parts.columns, multiply_part, &parts);
 }
 
-void ap_gemm(ap_math math, const ap_gemm_args *args) {
+static void count(const ap_gemm_args *g, int64_t batch) {
+    ap_kernels_count((double)g->m * (double)batch, (double)g->n, (double)g->k);
+}
+
+static void any(ap_math math, const ap_gemm_args *args) {
     if (math == AP_MATH_BLAS)
         ap_blas_gemm(args);
     else
         ordered(args);
+}
+
+void ap_gemm(ap_math math, const ap_gemm_args *args) {
+    count(args, 1);
+    any(math, args);
 }
 
 /* ---- a batch */
@@ -308,6 +317,7 @@ static void multiply_member(int64_t index, void *context) {
 void ap_gemm_batched(ap_math math, const ap_gemm_args *args, int64_t batch_size, int64_t stride_a, int64_t stride_b,
                      int64_t stride_c) {
     batch b = {args, stride_a, stride_b, stride_c};
+    count(args, batch_size);
     const int threads = threads_for(args, batch_size);
     if (math == AP_MATH_ORDERED && batch_size >= threads) {
         ap_kernels_for(threads, batch_size, multiply_member, &b);
@@ -315,7 +325,7 @@ void ap_gemm_batched(ap_math math, const ap_gemm_args *args, int64_t batch_size,
     }
     for (int64_t i = 0; i < batch_size; i++) {
         const ap_gemm_args g = member(&b, i);
-        ap_gemm(math, &g);
+        any(math, &g);
     }
 }
 
@@ -378,8 +388,9 @@ static void fold_by_blocks(const ap_gemm_args *g, int levels) {
 }
 
 void ap_gemm_long_k(ap_math math, const ap_gemm_args *args) {
+    count(args, 1);
     if (math == AP_MATH_BLAS || args->k <= 0 || (args->k <= AP_GEMM_CHUNK && !args->accumulate)) {
-        ap_gemm(math, args);
+        any(math, args);
         return;
     }
     if (args->m <= 0 || args->n <= 0) return;

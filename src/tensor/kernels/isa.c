@@ -95,6 +95,16 @@ int ap_kernels_threads(void) {
     return atomic_load_explicit(&kernel_threads, memory_order_relaxed);
 }
 
+static atomic_uint_fast64_t fused; /* multiply-adds */
+
+void ap_kernels_count(double m, double n, double k) {
+    atomic_fetch_add_explicit(&fused, (uint_fast64_t)(m * n * k), memory_order_relaxed);
+}
+
+double ap_kernels_flops(void) {
+    return 2 * (double)atomic_load_explicit(&fused, memory_order_relaxed);
+}
+
 void ap_kernels_for(int threads, int64_t count, void (*body)(int64_t index, void *context), void *context) {
     if (threads <= 1 || count <= 1) { /* no OpenMP region: entering one costs more than a small product */
         for (int64_t i = 0; i < count; i++) body(i, context);

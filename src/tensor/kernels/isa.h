@@ -23,4 +23,8 @@ bool ap_isa_force(ap_isa isa);
 void ap_kernels_set_threads(int threads);
 int ap_kernels_threads(void);
 
+/* Floating-point operations (2 for each fused multiply-add) of all matrix products and convolutions so far, as the
+ * operands' extents say; for benchmarks. */
+double ap_kernels_flops(void);
+
 #endif

@@ -89,6 +89,9 @@ extern const ap_kernel_set ap_kernels_portable, ap_kernels_avx2, ap_kernels_avx5
 const ap_kernel_set *ap_kernels_of(ap_isa isa);
 const ap_kernel_set *ap_kernels_current(void); /* those of ap_isa_current() */
 
+/* Counts m n k fused multiply-adds. */
+void ap_kernels_count(double m, double n, double k);
+
 /* body(0 .. count-1), on up to `threads` threads: the only place that starts any. Built without OpenMP: on one. */
 void ap_kernels_for(int threads, int64_t count, void (*body)(int64_t index, void *context), void *context);
 

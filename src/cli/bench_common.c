@@ -1,0 +1,36 @@
+#include "base/checked.h"
+#include "cli/bench.h"
+#include "tensor/kernels/kernel_set.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <time.h>
+
+int64_t ap_bench_cpu_ns(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+double ap_bench_fma_peak(void) {
+    float sink[16] = {0};
+    double best = 0;
+    for (const int64_t start = ap_bench_cpu_ns(); ap_bench_cpu_ns() - start < 200000000;) {
+        const int64_t before = ap_bench_cpu_ns();
+        const double work = ap_kernels_current()->burn(100000, sink);
+        best = fmax(best, work / (double)(ap_bench_cpu_ns() - before));
+    }
+    return best;
+}
+
+float *ap_bench_filled(size_t floats) {
+    size_t bytes;
+    if (!ap_size_mul(floats, sizeof(float), &bytes) || !ap_size_add(bytes, 4096, &bytes)) return NULL;
+    float *p = aligned_alloc(4096, bytes / 4096 * 4096);
+    uint32_t bits = 1;
+    for (size_t i = 0; p && i < floats; i++) {
+        bits = bits * 1664525u + 1013904223u; /* Numerical Recipes' generator: any values that are not all alike */
+        p[i] = (float)(bits >> 8) * 0x1p-24f - 0.5f;
+    }
+    return p;
+}
