@@ -19,7 +19,8 @@ cluster() {
   local n=$1
   shift
   printf '%s\n' "$@" >"$T/extra.conf"
-  SLURM_LOCAL_EXTRA=$T/extra.conf "$SOURCE/slurm/slurm-local" start "$n" >"$T/cluster.env" 2>"$T/cluster.err" || {
+  # one after another, or two clusters could find the same ports free; -o: the daemons do not keep the lock
+  SLURM_LOCAL_EXTRA=$T/extra.conf flock -o "${TMPDIR:-/tmp}/algoperf-test-clusters.$(id -u)" "$SOURCE/slurm/slurm-local" start "$n" >"$T/cluster.env" 2>"$T/cluster.err" || {
     cat "$T/cluster.err"
     skip "no Slurm cluster can be started here"
   }
@@ -81,7 +82,8 @@ same_tree() {
     [ "$(grep -c '"event": *"finished"' "$b/events.jsonl")" -eq 1 ] || { fail "$b has not one verdict"; wrong=1; }
     [ -z "$PYTHON" ] || "$PYTHON" "$SOURCE/tests/cli/same_result.py" "$a/result.h5" "$b/result.h5" || { fail "results differ: $b"; wrong=1; }
   done
-  left=$(find "$2" -type f \( -path '*/claims/*' -o -name '.*.tmp' -o -name 'checkpoint*' \))
+  # A temporary file of the index that a killed process left on a lost host may stay: nobody reads it.
+  left=$(find "$2" -type f \( -path '*/claims/*' -o -name '.*.tmp' -not -path '*/verdicts/*' -o -name 'checkpoint*' \))
   [ -z "$left" ] || { fail "left over: $left"; wrong=1; }
   [ "$(find "$2" -path '*/trial_*/result.h5' | wc -l)" -eq "$3" ] || { fail "$(find "$2" -path '*/trial_*/result.h5' | wc -l) results, expected $3"; wrong=1; }
   [ $wrong -eq 0 ] && pass "$2: $3 verdicts, every row and digest as undisturbed, nothing left over"

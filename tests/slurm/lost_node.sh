@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A node of a running job goes down, under srun and under mpirun: the job is requeued and finishes; at most the steps since the last checkpoint are done again.
 . "$(dirname "$0")/lib.sh"
-cluster 4
+cluster 4 # the node that is lost comes back at once and is used again
 paced plain 2 30 200 20 'ranks_per_trial = 2;'
 calm plain
 declare -A id

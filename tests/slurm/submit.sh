@@ -23,7 +23,7 @@ expect 2 "not before the end" "$SUBMIT" plain.cfg --time 2 --warn 120
 expect 2 "no partition \"fast\"; there are: main" "$SUBMIT" plain.cfg --partition fast
 expect 2 "must be srun, mpirun or auto" "$SUBMIT" plain.cfg --launcher ssh
 expect 2 "cannot be split into groups of ranks_per_trial = 2" "$SUBMIT" plain.cfg --ranks-per-node 1
-mkdir bin && ln -s "$(command -v bash)" "$(command -v dirname)" bin
+mkdir bin && ln -s "$(command -v bash)" "$(command -v dirname)" bin # and nothing else
 expect 7 "this host has no Slurm" env PATH="$T/bin" "$SUBMIT" plain.cfg
 expect 7 "no program /nowhere/algoperf" env ALGOPERF=/nowhere/algoperf "$SUBMIT" plain.cfg
 expect 2 "by default has 2" "$SUBMIT" plain.cfg --nodes 100
@@ -32,7 +32,9 @@ sed 's/ranks_per_trial = 2/ranks_per_trial = 0/' plain.cfg >all.cfg
 expect 2 "must be a power of two, at most shards = 8" "$SUBMIT" all.cfg --nodes 2 --ranks-per-node 8
 expect 2 "must be a power of two" "$SUBMIT" all.cfg --ranks-per-node 3
 sed '/^results/d' plain.cfg >none.cfg
-expect 3 "no results" "$SUBMIT" none.cfg
+expect 3 "results" "$SUBMIT" none.cfg
+echo 'nonsense = 1;' | cat - plain.cfg >wrong.cfg
+expect 3 "unknown key" "$SUBMIT" wrong.cfg
 sed 's/^SlurmctldPort=.*/SlurmctldPort=1/' "$SLURM_CONF" >nobody.conf
 SLURM_CONF=$T/nobody.conf expect 7 "Slurm does not answer" "$SUBMIT" plain.cfg
 nothing_written "a refused job"
@@ -59,16 +61,26 @@ has_line "$T/plain/jobs/$again.out" "2 trials: 2 step_cap" && pass "submitted ag
 until_true 60 queue_is_empty
 expect 0 paced cat "$T/plain/jobs/score-1.out"
 
+# Accounting of a site with a database and energy counters: what sacct would say, in its own format.
+mkdir sacct
+printf '%s\n' '#!/bin/sh' "echo 'REQUEUED|0:0|2026-03-01T10:00:00|2026-03-01T10:01:00|60|n[1-2]|1234'" "echo 'COMPLETED|0:0|2026-03-01T10:02:00|2026-03-01T10:02:30|30|n1|'" >sacct/sacct && chmod +x sacct/sacct
+PATH=$T/sacct:$PATH "$SOURCE/slurm/accounting" "$T/plain" || fail "accounting"
+has_line "$T/plain/jobs/$id.jsonl" '"source": "sacct", "runs": \[{"state": "REQUEUED", .*"elapsed_s": 60, "nodes": "n\[1-2\]", "energy_J": 1234}, {.*"energy_J": null}\]' || { fail "accounting"; cat "$T/plain/jobs/$id.jsonl"; }
+expect 0 "job $id: 1234 J" "$ALGOPERF" inspect "$T/plain/paced/study_0/dummy/trial_1"
+printf '%s\n' '#!/bin/sh' 'echo "Slurm accounting storage is disabled" >&2' 'exit 1' >sacct/sacct
+PATH=$T/sacct:$PATH "$SOURCE/slurm/accounting" "$T/plain" || fail "accounting without accounting"
+expect 0 "job $id: this site keeps no accounting" "$ALGOPERF" inspect "$T/plain/paced/study_0/dummy/trial_1"
+
 # A job that starting again does not mend ends at once, as failed, with its code; and is not requeued.
-echo 'nonsense = 1;' | cat - plain.cfg >wrong.cfg
-sed -i "s|^results.*|results = \"$T/wrong\";|" wrong.cfg
-id=$(submitted wrong.cfg --no-score)
+sed "s|^results.*|results = \"$T/wrong\";|" plain.cfg >wrong.cfg
+id=$(submitted wrong.cfg --no-score -- --begin=now+2)
+echo 'nonsense = 1;' >>wrong.cfg
 until_true 60 ended "$id"
 scontrol -o show job "$id" | grep -q 'JobState=FAILED.*Restarts=0.*ExitCode=3:0' && pass "a wrong job file ends the job" || fail "$(scontrol -o show job "$id")"
 has_line "$T/wrong/jobs/$id.jsonl" '"how": "failed", "exit_code": 3' || fail "its record: $(cat "$T/wrong/jobs/$id.jsonl")"
 # A program that dies at once: tried again, a bounded number of times.
 sed "s|^results.*|results = \"$T/lost\";|" plain.cfg >lost.cfg
-printf '%s\n' '#!/bin/sh' 'kill -9 $$' >dies && chmod +x dies
+printf '%s\n' '#!/bin/sh' "case \"\$*\" in *--dry-run) exec '$ALGOPERF' \"\$@\" ;; esac" 'kill -9 $$' >dies && chmod +x dies
 id=$(MAX_FAILURES=1 ALGOPERF=$T/dies submitted lost.cfg --no-score)
 until_true 120 ended "$id"
 has_line "$T/lost/jobs/$id.out" "MAX_FAILURES = 1" && pass "failures are bounded" || { fail "not bounded"; cat "$T/lost/jobs/$id.out"; }
