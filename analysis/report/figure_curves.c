@@ -141,8 +141,9 @@ void ap_script_curves(const ap_printed *p, size_t column, FILE *script) {
     }
     fprintf(script, "set xlabel '%s'\nset ylabel ", v.name);
     ap_gnuplot_quote(script, target->metric, AP_FIGURE_LABEL, false);
-    fprintf(script, "\nset yrange [%.10g:%.10g]\nset xrange [0:%.8g]\nset grid\n" AP_FIGURE_KEY "\n", v.low, v.high,
+    fprintf(script, "\nset yrange [%.10g:%.10g]\nset xrange [0:%.8g]\nset grid\n", v.low, v.high,
             v.end > 0 ? 1.02 * v.end / v.unit : 1);
+    ap_place_key(b, script);
     fprintf(script, "plot %.17g with lines lw 2 dt 2 lc rgb '#000000' title 'target %s %.6g'",
             target->validation_target, target->maximise ? ">=" : "<=", target->validation_target);
     for (size_t i = 0; i < b->scores->submissions; i++)

@@ -50,7 +50,7 @@ static axis find_axis(const ap_trial_points *points, size_t key) {
     double room = 0.08 * (a.high - a.low), factor = pow(a.high / a.low, 0.08);
     a.from = a.logarithm ? a.low / factor : a.low - room;
     a.to = a.logarithm ? a.high * factor : a.high + room;
-    double rough = (a.high - a.low) / 4, power = pow(10, floor(log10(rough)));
+    double rough = (a.high - a.low) / (a.high < 1e-3 || a.high > 1e5 ? 1.2 : 4), power = pow(10, floor(log10(rough)));
     a.step = power * (rough <= 2 * power ? 2 : rough <= 5 * power ? 5 : 10);
     return a;
 }

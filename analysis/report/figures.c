@@ -62,10 +62,11 @@ void ap_figure_description(const ap_printed *p, ap_figure figure, char text[AP_F
                  scores->submissions, p->confidence ? ", with its interval" : "", best, scores->score[scores->rank[0]]);
         return;
     case AP_FIGURE_PROFILES:
-        snprintf(text, AP_FIGURE_TEXT,
-                 "Share of the %zu base workloads whose target a submission reached within tau times the fastest, for "
-                 "tau from 1 to 4. The score is the area under a line.",
-                 scores->bases);
+        snprintf(
+            text, AP_FIGURE_TEXT,
+            "Share of the base workloads, of which there are %zu, whose target a submission reached within tau times "
+            "the fastest, for tau from 1 to 4. The score is the area under a line.",
+            scores->bases);
         return;
     case AP_FIGURE_MATRIX:
         snprintf(
@@ -99,6 +100,18 @@ void ap_line_style(FILE *script, size_t i) {
     enum { MARKS = sizeof marks / sizeof *marks };
     fprintf(script, " lc rgb '%s' dt %d pt %d", colours[i % COLOURS], dashes[(i + i / COLOURS) % DASHES],
             marks[(i + i / MARKS) % MARKS]);
+}
+
+/* Two columns below the plot, closer where names are long: gnuplot takes letters for wider than they are. */
+void ap_place_key(const ap_leaderboard *board, FILE *script) {
+    size_t longest = strlen("target <= 0.123456");
+    for (size_t s = 0; s < board->trials.submissions.n; s++) {
+        size_t n = strlen(board->trials.submissions.name[s]);
+        if (n > longest) longest = n;
+    }
+    fprintf(script,
+            "set key outside below left Left reverse maxcols 2 height 0.7 samplen 2.2 width %d font 'sans-serif,12'\n",
+            longest > AP_FIGURE_LABEL - 8 ? -3 : 0);
 }
 
 /* ---- scores */
@@ -153,7 +166,9 @@ static void script_profiles(const ap_printed *p, FILE *script) {
     }
     free(sorted);
     fprintf(script, "set xrange [1:4]\nset yrange [-0.02:1.02]\nset xlabel 'tau: times the fastest'\n"
-                    "set ylabel 'share of workloads'\nset grid\n" AP_FIGURE_KEY "\nplot ");
+                    "set ylabel 'share of workloads'\nset grid\n");
+    ap_place_key(p->board, script);
+    fprintf(script, "plot ");
     for (size_t i = 0; i < s->submissions; i++) {
         fprintf(script, "%s$l%zu using 1:2 with steps lw 2", i ? ", " : "", i);
         ap_line_style(script, i);
@@ -168,6 +183,8 @@ static void script_profiles(const ap_printed *p, FILE *script) {
 }
 
 /* ---- matrix */
+
+#define MATRIX_HEIGHT(submissions) (235 + 24 * (int)(submissions))
 
 static const char *lost_text(const ap_scores *s, size_t submission, size_t base) {
     static const char *const words[] = {
@@ -211,9 +228,10 @@ static void script_matrix(const ap_printed *p, FILE *script) {
             s->bases, s->submissions);
     fprintf(script,
             "set lmargin 24\nset rmargin 2\nset label 1 '4x: over four times the fastest   miss: target not reached' "
-            "at screen 0.02,0.06 font 'sans-serif,12'\n"
-            "set label 2 'none: never run   h: lost by a held-out workload' at screen 0.02,0.025 font "
-            "'sans-serif,12'\n");
+            "at screen 0.02,%.4f font 'sans-serif,12'\n"
+            "set label 2 'none: never run   h: lost by a held-out workload' at screen 0.02,%.4f font "
+            "'sans-serif,12'\n",
+            32.0 / MATRIX_HEIGHT(s->submissions), 13.0 / MATRIX_HEIGHT(s->submissions));
     fprintf(script,
             "plot $cells using 1:2:(0.5):(0.5):3 with boxxyerror lc rgb variable, $cells using 1:2:4 with labels "
             "font 'sans-serif,12' tc rgb '#000000'\n");
@@ -226,10 +244,10 @@ static void size_of(const ap_printed *p, ap_figure figure, int *width, int *heig
     int n = (int)p->board->scores->submissions, rows = (n + 2) / 2; /* of the key */
     *width = 520;                                                   /* narrow: its text is still readable on a phone */
     switch (figure.kind) {
-    case AP_FIGURE_SCORES: *height = 100 + 24 * n; return;
+    case AP_FIGURE_SCORES: *height = 140 + 24 * n; return;
     case AP_FIGURE_PROFILES:
     case AP_FIGURE_CURVES: *height = 350 + 17 * rows; return;
-    case AP_FIGURE_MATRIX: *height = 215 + 24 * n; return;
+    case AP_FIGURE_MATRIX: *height = MATRIX_HEIGHT(n); return;
     case AP_FIGURE_HYPERPARAMETERS: *height = ap_trial_points_height(p->board, figure.of); return;
     case AP_FIGURE_KINDS: break;
     }

@@ -7,9 +7,8 @@
 
 enum { AP_FIGURE_LABEL = 26 }; /* characters of a name in a figure */
 
-/* Two columns below the plot. */
-#define AP_FIGURE_KEY                                                                                                  \
-    "set key outside below left Left reverse maxcols 2 height 0.7 samplen 2.2 width -3 font 'sans-serif,12'"
+/* "set key ..." for lines that are named after submissions. */
+void ap_place_key(const ap_leaderboard *board, FILE *script);
 
 /* " lc rgb ... dt ... pt ..." of line i. */
 void ap_line_style(FILE *script, size_t i);
