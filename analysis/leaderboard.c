@@ -74,6 +74,33 @@ static ap_status promote_listed(ap_leaderboard *board, ap_error *error) {
     return AP_OK;
 }
 
+/* Without a table the workloads are those of the results: one that nobody is left with is none. */
+static void drop_empty_workloads(ap_leaderboard *board) {
+    for (size_t w = 0; w < board->targets.n; w++) {
+        bool met = false;
+        for (size_t i = 0; i < board->trials.n && !met; i++) met = board->trials.trial[i].workload == w;
+        if (!met) board->targets.target[w].role = AP_ROLE_OTHER;
+    }
+}
+
+/* `list`: names with commas between them. */
+static ap_status leave_out(ap_leaderboard *board, const char *list, ap_error *error) {
+    char *names = strdup(list), *next = names;
+    ap_status status = names ? AP_OK : ap_fail(error, AP_ENVIRONMENT, "out of memory for a list of names");
+    for (char *name; status == AP_OK && (name = strsep(&next, ","));) {
+        size_t submission;
+        if (ap_leaderboard_find(board, name, &submission, error) != AP_OK)
+            status = ap_context(error, "--without");
+        else
+            ap_trials_remove(&board->trials, submission);
+    }
+    free(names);
+    if (status == AP_OK && !board->trials.n)
+        return ap_fail(error, AP_USAGE, "--without %.200s: nothing is left to score", list);
+    if (!board->targets.name) drop_empty_workloads(board);
+    return status;
+}
+
 static ap_status read_roots(char **roots, const ap_leaderboard_options *options, ap_leaderboard *board,
                             ap_error *error) {
     int metric = AP_METRIC_TIME;
@@ -89,6 +116,7 @@ static ap_status read_roots(char **roots, const ap_leaderboard_options *options,
     if (!board->trials.n)
         return ap_fail(error, AP_DATA, "nothing to score: no workload of the results is in the table of targets %s",
                        board->targets.name ? board->targets.name : "");
+    if (options->without) AP_TRY(leave_out(board, options->without, error));
     AP_TRY(set_ruleset(board, options->ruleset, error));
     return promote_listed(board, error);
 }

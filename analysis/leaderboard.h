@@ -8,7 +8,7 @@
 
 /* The options that all commands over results share, as the command line has them (NULL: not given). */
 typedef struct ap_leaderboard_options {
-    const char *targets, *ruleset, *metric, *strict, *allow_mixed_clocks;
+    const char *targets, *ruleset, *metric, *without, *strict, *allow_mixed_clocks;
     bool details; /* hyperparameters and all of the provenance are wanted */
 } ap_leaderboard_options;
 
@@ -26,6 +26,7 @@ typedef struct ap_leaderboard_options {
          "what is compared: seconds, as published, or update steps, which do not\n"                                    \
          "depend on the machine",                                                                                      \
          &(o).metric},                                                                                                 \
+        {"without", "NAME,NAME,...", "submissions to leave out, as if they were not there", &(o).without},             \
         {"strict", NULL, "refuse results with missing workloads, studies or trials", &(o).strict}, {                   \
         "allow-mixed-clocks", NULL, "compare times of different machines or clocks all the same",                      \
             &(o).allow_mixed_clocks                                                                                    \

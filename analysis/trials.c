@@ -37,17 +37,19 @@ void ap_names_free(ap_names *names) {
 
 /* ---- trials */
 
+static void free_trial(ap_trial *trial) {
+    free(trial->study);
+    free(trial->name);
+    free(trial->path);
+    free(trial->source);
+    free(trial->folder);
+    free(trial->parameters);
+    free(trial->fact);
+    free(trial->row);
+}
+
 void ap_trials_free(ap_trials *trials) {
-    for (size_t i = 0; i < trials->n; i++) {
-        free(trials->trial[i].study);
-        free(trials->trial[i].name);
-        free(trials->trial[i].path);
-        free(trials->trial[i].source);
-        free(trials->trial[i].folder);
-        free(trials->trial[i].parameters);
-        free(trials->trial[i].fact);
-        free(trials->trial[i].row);
-    }
+    for (size_t i = 0; i < trials->n; i++) free_trial(&trials->trial[i]);
     free(trials->trial);
     ap_names_free(&trials->submissions);
     for (size_t i = 0; i < trials->facts; i++) {
@@ -93,6 +95,24 @@ ap_status ap_trial_add_row(ap_trial *trial, ap_trial_row row, ap_error *error) {
     trial->row = grown;
     trial->row[trial->rows++] = row;
     return AP_OK;
+}
+
+void ap_trials_remove(ap_trials *trials, size_t submission) {
+    size_t kept = 0;
+    for (size_t i = 0; i < trials->n; i++) {
+        ap_trial trial = trials->trial[i];
+        if (trial.submission == submission) {
+            free_trial(&trial);
+            continue;
+        }
+        trial.submission -= trial.submission > submission;
+        trials->trial[kept++] = trial;
+    }
+    trials->n = kept;
+    ap_names *names = &trials->submissions;
+    free(names->name[submission]);
+    memmove(names->name + submission, names->name + submission + 1, (names->n - submission - 1) * sizeof *names->name);
+    names->n--;
 }
 
 /* ---- facts */

@@ -68,6 +68,9 @@ ap_status ap_trials_add(ap_trials *trials, const ap_place *place, size_t workloa
                         ap_error *error);
 ap_status ap_trial_add_row(ap_trial *trial, ap_trial_row row, ap_error *error);
 
+/* Takes a submission out, as if it had not been found. Of a list that is complete: nothing is added afterwards. */
+void ap_trials_remove(ap_trials *trials, size_t submission);
+
 /* What a trial says of itself. The name of a fact that only some trials state is fine. */
 ap_status ap_trials_set_fact(ap_trials *trials, ap_trial *trial, const char *name, const char *value, ap_error *error);
 /* The kind's index, trials->facts if no trial states it; and a trial's value, NULL if it does not state it. */

@@ -74,6 +74,11 @@ bad_log "column \"validation/accuracy\" is \"0x1\"" "global_step,score,validatio
 bad_log "no column \"score\"" "global_step,validation/accuracy\n1,2\n"
 bad_log "is there twice" "global_step,score,score\n1,2,3\n"
 
+# Submissions left out.
+expect 0 "^slow,1" bash -c 's --without fast --csv'
+expect 2 "without: there is no submission \"quick\"; there are: fast, slow" bash -c 's --without quick'
+expect 2 "nothing is left" bash -c 's --without fast,slow'
+
 # Strict: what a complete set would have.
 expect 0 "^fast,1" bash -c 's --strict --csv'
 mkdir -p "$T/logs/fast/study_1/w_jax"
