@@ -1,6 +1,7 @@
 #include "base/h5.h"
 #include "base/checked.h"
 #include "base/file.h"
+#include "base/h5_structure.h"
 #include "base/seal.h"
 
 #include <errno.h>
@@ -154,6 +155,7 @@ static ap_status create_file(ap_h5_writer *writer, ap_error *error) {
     CLOSED_AT_END hid_t access = H5Pcreate(H5P_FILE_ACCESS);
     H5Pset_userblock(creation, AP_SEAL_BYTES);
     H5Pset_fclose_degree(access, H5F_CLOSE_STRONG);
+    H5Pset_libver_bounds(access, H5F_LIBVER_EARLIEST, H5F_LIBVER_LATEST); /* base/h5_structure.h reads no newer form */
 #if H5_VERSION_GE(1, 10, 7)
     H5Pset_file_locking(access, false,
                         true); /* temp and rename need no lock, and some cluster file systems have none */
@@ -276,7 +278,6 @@ ap_status ap_h5_commit(ap_h5_writer *writer, ap_error *error) {
 static hid_t make_parents(void) {
     hid_t links = H5Pcreate(H5P_LINK_CREATE);
     H5Pset_create_intermediate_group(links, 1);
-    H5Pset_char_encoding(links, H5T_CSET_UTF8);
     return links;
 }
 
@@ -413,6 +414,7 @@ ap_status ap_h5_open_sealed(const char *path, const char *kind, bool check_diges
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0) return ap_fail_errno(error, AP_IO, "%s: cannot be opened", path);
     ap_status status = ap_seal_check(fd, path, kind, check_digest, NULL, error);
+    if (status == AP_OK) status = ap_h5_check_structure(fd, path, AP_SEAL_BYTES, error);
     close(fd);
     return status == AP_OK ? open_checked(path, file, error) : status;
 }

@@ -13,7 +13,7 @@ static void silent(const char *line, void *data) {
 
 /* The scorer's reader. */
 static void read_trial(const ap_tree *tree) {
-    const ap_place place = {"submission", "study_0", "workload", "trial_1"};
+    const ap_place place = {.submission = "submission", .study = "study_0", .workload = "workload", .trial = "trial_1"};
     ap_targets targets = {0};
     ap_trials trials = {0};
     ap_error error;
