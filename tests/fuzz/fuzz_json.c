@@ -1,33 +1,15 @@
-/* The JSON that this program reads: search spaces, hyperparameter points, lists of trials, logs of events. The first
- * byte says which. */
+/* The JSON beside results: lists of trials, logs of events. The first byte says which. */
 #include "fuzz.h"
 
 #include "analysis/check.h"
 #include "analysis/trial_list.h"
 #include "base/text.h"
-#include "tuning/search_space.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static void silent(const char *line, void *data) {
     (void)line, (void)data;
-}
-
-static void read_space(const char *text) {
-    ap_points points;
-    ap_error error;
-    if (ap_search_space_draw(text, "space", 3, &points, &error)) return;
-    for (int i = 0; i < points.n; i++) free(ap_point_json(&points.point[i]));
-    ap_points_free(&points);
-}
-
-static void read_point(const char *text) {
-    ap_point point;
-    ap_error error;
-    if (ap_point_parse(text, "point", &point, &error)) return;
-    free(ap_point_json(&point));
-    ap_point_free(&point);
 }
 
 /* trials.json, and, behind a NUL if there is one, job.txt. */
@@ -57,8 +39,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     if (!size) return 0;
     char *text = fuzz_text(data + 1, size - 1);
     switch (*data) {
-    case 's': read_space(text); break;
-    case 'p': read_point(text); break;
     case 'l': read_lists(text, size - 1); break;
     case 'e': read_events(text, size - 1); break;
     default: ap_clean_text(text);
