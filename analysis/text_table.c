@@ -1,6 +1,7 @@
 #include "analysis/text_table.h"
 
 #include "analysis/trials.h"
+#include "base/text.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -12,10 +13,12 @@ void ap_text_table_add(ap_text_table *table, const char *format, ...) {
     va_list args;
     va_start(args, format);
     char *text = NULL;
-    if (!grown || vasprintf(&text, format, args) < 0)
+    if (!grown || vasprintf(&text, format, args) < 0) {
         table->out_of_memory = true;
-    else
+    } else {
+        ap_clean_text(text); /* names of folders, and what results say, may be anyone's */
         table->cell[table->n++] = text;
+    }
     va_end(args);
 }
 

@@ -88,8 +88,11 @@ fi
 escape=$(printf 'esc\033[2Jape')
 mkdir -p "$T/names/$escape/study_0/w_jax/trial_1"
 printf 'score,global_step,validation/accuracy\n1,1\n' >"$T/names/$escape/study_0/w_jax/trial_1/eval_measurements.csv"
-"$SCORE" score "$T/names" --targets "$T/theirs.csv" >"$T/out" 2>&1
-"$SCORE" check "$T/names" >>"$T/out" 2>&1
+cp -r "$T/run/momentum" "$T/official/$escape"
+for tree in names official; do "$SCORE" score "$T/$tree" --targets "$T/theirs.csv"; "$SCORE" check "$T/$tree"; done >"$T/out" 2>&1
+mv "$T/official/$escape" "$T/run/$escape"
+{ "$SCORE" score "$T/run"; "$SCORE" check "$T/run"; "$SCORE" compare "$T/run" "$T/run.h5"; } >>"$T/out" 2>&1
+rm -r "${T:?}/run/$escape"
 grep -q "$(printf '\033')" "$T/out" && fail "an escape sequence came through" || pass "escape sequences are shown as ?"
 grep -q 'esc?\[2Jape' "$T/out" || fail "the name is not shown: $(cat "$T/out")"
 
