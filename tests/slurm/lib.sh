@@ -10,7 +10,7 @@ for program in slurmctld slurmd munged sbatch cc; do
 done
 
 # Slurm resolves names only where there is an address besides 127.0.0.1.
-if ! ip -o -4 addr show | grep -qv 'inet 127\.0\.0\.1/'; then
+if [[ -z $(ip -o -4 addr show | grep -v 'inet 127\.0\.0\.1/') ]]; then
   ip addr add 127.0.0.2/32 dev lo 2>/dev/null || skip "no IPv4 address but 127.0.0.1, and no right to add one: ip addr add 127.0.0.2/32 dev lo"
 fi
 
