@@ -64,7 +64,7 @@ static void summarise(const ap_job *job, const ap_sweep_summary *s) {
 /* ---- the command line */
 
 typedef struct arguments {
-    const char *job, *reclaim, *wait, *groups, *launcher, *world, *group, *dry_run, *measure;
+    const char *job, *reclaim, *wait, *groups, *launcher, *world, *group, *dry_run, *measure, *points;
     int64_t group_count, group_number;
     ap_starter starter;
     bool helped;
@@ -72,6 +72,8 @@ typedef struct arguments {
 
 static ap_status check(arguments *a, ap_error *error) {
     static const char *const starters[] = {"auto", "srun", "mpirun", NULL}; /* order of ap_starter */
+    if (a->points && strcmp(a->points, "text") != 0 && strcmp(a->points, "json") != 0)
+        return ap_fail(error, AP_USAGE, "algoperf run: --points %s (must be text or json)", a->points);
     if (a->groups) AP_TRY(ap_cli_integer("groups", a->groups, 1, 100000, &a->group_count, error));
     if (a->group) AP_TRY(ap_cli_integer("group", a->group, 0, 1000000, &a->group_number, error));
     if (a->world) AP_TRY(ap_world_name_check(a->world, error));
@@ -96,6 +98,7 @@ static ap_status parse(int argc, char **argv, arguments *a, ap_error *error) {
          &a->dry_run},
         {"measure", NULL, "with --dry-run: time and memory of a step at full scale too, which can take minutes",
          &a->measure},
+        {"points", "text|json", "run nothing: print the hyperparameters of every trial", &a->points},
         {"wait", NULL, "when all is done or with other jobs: wait, and take over what they leave", &a->wait},
         {"reclaim", NULL,
          "take over trials whose owner cannot be known to be gone (only when no other job runs on the tree)",
@@ -159,8 +162,8 @@ bool ap_run_as_launcher(int argc, char **argv, int *code) {
     char **copy = malloc(((size_t)argc + 1) * sizeof *copy); /* parsing moves arguments */
     if (!copy) return false;
     memcpy(copy, argv, ((size_t)argc + 1) * sizeof *copy);
-    bool launches = parse(argc, copy, &a, NULL) == AP_OK && !a.helped && !a.world && !a.dry_run && !is_rank() &&
-                    ap_job_peek(a.job, &isolation, NULL) == AP_OK && isolation == AP_ISOLATION_STEP;
+    bool launches = parse(argc, copy, &a, NULL) == AP_OK && !a.helped && !a.world && !a.dry_run && !a.points &&
+                    !is_rank() && ap_job_peek(a.job, &isolation, NULL) == AP_OK && isolation == AP_ISOLATION_STEP;
     if (launches) *code = launch(&a);
     free(copy);
     return launches;
@@ -177,7 +180,7 @@ static ap_status check_isolation(const ap_job *job, const arguments *a, ap_error
                        "algoperf run: --groups and --launcher go with isolation = \"step\"; this job "
                        "has \"world\": start it with mpirun -n or srun -n");
     if (a->measure && !a->dry_run) return ap_fail(error, AP_USAGE, "algoperf run: --measure goes with --dry-run");
-    if (job->isolation == AP_ISOLATION_STEP && !a->dry_run && per != 0 && per != ranks)
+    if (job->isolation == AP_ISOLATION_STEP && !a->dry_run && !a->points && per != 0 && per != ranks)
         return ap_fail(error, AP_USAGE,
                        "isolation = \"step\": start `algoperf run %s` as one plain process, without mpirun or srun; it "
                        "starts groups of %lld ranks itself (these are %d ranks). Or set isolation = \"world\"",
@@ -220,6 +223,11 @@ static int run(int argc, char **argv) {
     int ranks;
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
     if (!a.world) announce(job, ranks);
+    if (a.points) {
+        if (rank == 0) ap_job_print_points(job, !strcmp(a.points, "json"), stdout);
+        ap_job_close(job);
+        return AP_OK;
+    }
     if (a.dry_run) return dry_run(job, &a, rank, ranks);
     ap_sweep_summary summary;
     const ap_sweep_options options = {

@@ -2,6 +2,7 @@
 
 #include "algorithms/algorithms.h"
 #include "base/file.h"
+#include "harness/job_points.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -11,6 +12,8 @@
 
 static const char *const rulesets[] = {"external_tuning", "self_tuning", NULL}; /* order of ap_ruleset */
 static const char *const clocks[] = {"wall", "steps", NULL};                    /* order of ap_job_clock */
+static const char *const orders[] = {"same", "shuffled", "fresh", NULL};        /* of ap_points_order */
+static const char *const versions[] = {"v0.6", "v0.5", NULL};                   /* of ap_rules */
 static const char *const maths[] = {"ordered", "blas", NULL};                   /* order of ap_math */
 
 static const char *const isolations[] = {"world", "step", NULL}; /* order of ap_isolation */
@@ -25,6 +28,11 @@ static const ap_option settings_options[] = {
      .help = "independent repetitions of the tuning"},
     {"trials", AP_OPTION_INT, AT(trials), .min = 1, .max = 100000, .fallback = "5",
      .help = "trials a study under external tuning"},
+    {"points", AP_OPTION_STRING, AT(points), .choices = orders, .fallback = "same",
+     .help = "the studies' hyperparameters: same = every study the same points in order, shuffled = in an order of its "
+             "own from the seed, fresh = each study the next ones"},
+    {"rules", AP_OPTION_STRING, AT(rules), .choices = versions, .fallback = "v0.6",
+     .help = "version of the budgets: full scale, and the factor of self-tuning (v0.6: 1.5, v0.5: 3)"},
     {"shards", AP_OPTION_INT, AT(shards), .min = 1, .max = 1024, .fallback = "8",
      .help = "virtual devices a batch is cut into, a power of two; decides the bits"},
     {"ranks_per_trial", AP_OPTION_INT, AT(ranks_per_trial), .min = 0, .max = 1024, .fallback = "0",
@@ -116,6 +124,7 @@ static ap_status open_workload(ap_job *job, const ap_section *section, ap_job_wo
     }
     if (ap_problem_open(workload, w->scale, w->variant, dataset, w->options, &w->problem, error))
         return locate(job, section, NULL, error);
+    ap_rules_apply(job->rules, w->problem);
     if (job->budgets && ap_budgets_apply(job->budgets, job->settings.budgets, w->problem, error))
         return locate(job, section, "name", error);
     const ap_scale *scale = &w->problem->scale;
@@ -131,35 +140,6 @@ static ap_status open_workload(ap_job *job, const ap_section *section, ap_job_wo
     return AP_OK;
 }
 
-/* The hyperparameter points of one submission under the job's ruleset. */
-static ap_status draw_points(ap_job *job, ap_job_submission *s, ap_error *error) {
-    const ap_submission *table = s->loaded->submission;
-    char *text = NULL, name[AP_PATH];
-    snprintf(name, sizeof name, "search space of %s", s->loaded->name);
-    const char *const *built_in = job->ruleset == AP_SELF_TUNING ? table->self_tuning_point : table->search_space;
-    if (*s->search_space) {
-        size_t n;
-        AP_TRY(resolve(job, s->search_space, name, error));
-        AP_TRY(ap_read_file(name, 1 << 20, &text, &n, error));
-    } else if (!built_in) {
-        return ap_fail(error, AP_CONFIG,
-                       "submission %s has no %s of its own: give `search_space = \"FILE.json\"` beside it",
-                       s->loaded->name, job->ruleset == AP_SELF_TUNING ? "self-tuning point" : "search space");
-    }
-    const char *json = text ? text : *built_in;
-    ap_status status;
-    if (job->ruleset == AP_EXTERNAL_TUNING) {
-        status = ap_search_space_draw(json, name, (int)job->settings.trials, &s->points, error);
-    } else {
-        s->points.point = calloc(1, sizeof *s->points.point);
-        s->points.n = s->points.point ? 1 : 0;
-        status = s->points.point ? ap_point_parse(json, name, s->points.point, error)
-                                 : ap_fail(error, AP_ENVIRONMENT, "out of memory for the hyperparameters");
-    }
-    free(text);
-    return status;
-}
-
 static ap_status open_submission(ap_job *job, const ap_section *section, int i, ap_error *error) {
     ap_job_submission *s = &job->submission[i];
     AP_TRY(ap_section_read(section, submission_options, COUNT(submission_options), NULL, s, error));
@@ -169,12 +149,11 @@ static ap_status open_submission(ap_job *job, const ap_section *section, int i, 
         if (!strcmp(job->submission[j].loaded->name, s->loaded->name))
             return ap_fail(error, AP_CONFIG, "%s: a submission named %s is in the job already; its results would mix",
                            ap_section_where(section, "submission"), s->loaded->name);
-    if (draw_points(job, s, error)) return locate(job, section, *s->search_space ? "search_space" : NULL, error);
+    char file[AP_PATH] = "";
+    if (*s->search_space) AP_TRY(resolve(job, s->search_space, file, error));
+    if (ap_job_draw_points(job, s, file, error))
+        return locate(job, section, *s->search_space ? "search_space" : NULL, error);
     return AP_OK;
-}
-
-int ap_job_trials(const ap_job *job, int submission) {
-    return job->submission[submission].points.n;
 }
 
 /* ---- identity: what decides the training, and nothing else (not: where, on how many ranks, how patiently) */
@@ -294,6 +273,8 @@ static ap_status load(ap_job *job, ap_error *error) {
     job->ruleset = (ap_ruleset)choice(rulesets, job->settings.ruleset);
     job->clock = (ap_job_clock)choice(clocks, job->settings.clock);
     job->math = (ap_math)choice(maths, job->settings.math);
+    job->points = (ap_points_order)choice(orders, job->settings.points);
+    job->rules = (ap_rules)choice(versions, job->settings.rules);
     AP_TRY(open_budgets(job, root, error));
     job->isolation = (ap_isolation)choice(isolations, job->settings.isolation);
     int workloads = ap_section_count(root, "workloads"), submissions = ap_section_count(root, "submissions");

@@ -14,6 +14,7 @@
 #include "base/config.h"
 #include "base/digest.h"
 #include "harness/budgets.h"
+#include "harness/ruleset.h"
 #include "submission/loader.h"
 #include "tuning/search_space.h"
 #include "workload/workload.h"
@@ -27,8 +28,11 @@ typedef enum ap_job_clock {
 /* Where groups live: all in the MPI world that was started, or each in a world of its own that a launcher starts. */
 typedef enum ap_isolation { AP_ISOLATION_WORLD, AP_ISOLATION_STEP } ap_isolation;
 
+/* job_points.h. */
+typedef enum ap_points_order { AP_POINTS_SAME, AP_POINTS_SHUFFLED, AP_POINTS_FRESH } ap_points_order;
+
 typedef struct ap_job_settings {
-    char *results, *ruleset, *math, *clock, *budgets, *isolation;
+    char *points, *rules, *results, *ruleset, *math, *clock, *budgets, *isolation;
     int64_t seed, studies, trials, shards, ranks_per_trial, threads, max_steps, eval_every, max_attempts;
     double watchdog_s, max_runtime_s, checkpoint_s;
 } ap_job_settings;
@@ -44,7 +48,7 @@ typedef struct ap_job_workload {
 typedef struct ap_job_submission {
     char *submission, *search_space;
     ap_loaded_submission *loaded;
-    ap_points points; /* the trials' hyperparameters: trial i of every study has point i */
+    ap_points points; /* all that were drawn; ap_job_point says which a trial has */
 } ap_job_submission;
 
 enum { AP_JOB_ITEMS = 64 };
@@ -54,6 +58,8 @@ typedef struct ap_job {
     ap_job_settings settings;
     ap_ruleset ruleset;
     ap_job_clock clock;
+    ap_points_order points;
+    ap_rules rules;
     ap_budgets *budgets; /* this cluster's seconds, already in the workloads' problems; NULL: the published ones */
     ap_math math;
     ap_isolation isolation;
@@ -75,7 +81,10 @@ ap_status ap_job_peek(const char *path, ap_isolation *isolation, ap_error *error
 /* For --help: the tables. */
 void ap_job_help(FILE *out);
 
-/* Number of trials of one submission in one study. */
+/* Number of trials of one submission in one study, and the hyperparameters of one. */
 int ap_job_trials(const ap_job *job, int submission);
+const ap_point *ap_job_point(const ap_job *job, int submission, int study, int trial);
+/* Every point of every trial, for a look before anything runs: a line each, or a JSON list. */
+void ap_job_print_points(const ap_job *job, bool json, FILE *out);
 
 #endif

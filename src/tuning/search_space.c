@@ -134,6 +134,11 @@ static int line_of(const place *p, const char *key) {
     return start;
 }
 
+int ap_search_space_line(const char *json, int number, const char *key) {
+    const char *start = json + strspn(json, " \t\r\n");
+    return line_of(&(place){"", json, *start == '[' ? number : -1}, *key ? key : NULL);
+}
+
 /* AP_CONFIG with "FILE:LINE: " and, in a list, "point N: " in front. */
 static ap_status wrong(ap_error *error, const place *p, const char *key, const char *format, ...) AP_PRINTF(4, 5);
 static ap_status wrong(ap_error *error, const place *p, const char *key, const char *format, ...) {

@@ -32,6 +32,9 @@ void ap_points_free(ap_points *points);
  * keep the deterministic order. `name` stands for the file in messages; bad JSON, unknown keys, min >= max, log of a
  * non-positive bound, empty feasible_points, nan, duplicates: AP_CONFIG. */
 ap_status ap_search_space_draw(const char *json, const char *name, int trials, ap_points *points, ap_error *error);
+/* For messages about a point of a space that has been read: the line of hyperparameter `key` ("": of the point's start)
+ * in point `number`, from 0, of a list; of an object `number` does not count. */
+int ap_search_space_line(const char *json, int number, const char *key);
 /* A flat JSON object as one point (self-tuning, hparams.json). */
 ap_status ap_point_parse(const char *json, const char *name, ap_point *point, ap_error *error);
 void ap_point_free(ap_point *point);

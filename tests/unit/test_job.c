@@ -4,6 +4,12 @@
 #include "harness/job.h"
 
 static const char *const workloads = "workloads = ( { name = \"dummy\"; } );\n";
+/* All of nadamw's hyperparameters but learning_rate; and ranges of all but beta2. */
+#define REST "\"one_minus_beta1\": 0.1, \"beta2\": 0.99, \"weight_decay\": 0, \"warmup_factor\": 0"
+#define RANGES                                                                                                         \
+    "\"learning_rate\": {\"min\": 1e-3, \"max\": 1, \"scaling\": \"log\"}, \"one_minus_beta1\": "                      \
+    "{\"feasible_points\": [0.1]},"                                                                                    \
+    " \"weight_decay\": {\"feasible_points\": [0]}, \"warmup_factor\": {\"feasible_points\": [0]}"
 static const char *const submissions = "submissions = ( { submission = \"nadamw\"; } );\n";
 
 static void write_text(const char *name, const char *text) {
@@ -86,6 +92,16 @@ static void test_submissions_are_checked(void) {
     with_lists(workloads, "", 0, "submissions = (");
 }
 
+/* nadamw on s.json with two trials. */
+static void with_space(const char *part) {
+    char text[2048];
+    snprintf(
+        text, sizeof text,
+        "results = \"r\"; trials = 2;\n%s\nsubmissions = ( { submission = \"nadamw\"; search_space = \"s.json\"; } );",
+        workloads);
+    refused_whole(text, 4, part);
+}
+
 static void test_search_spaces_are_checked(void) {
     start();
     static const char *const one = "submissions = ( { submission = \"nadamw\"; search_space = \"s.json\"; } );";
@@ -95,6 +111,19 @@ static void test_search_spaces_are_checked(void) {
     with_lists(workloads, one, 4, "s.json");
     write_text("s.json", "{\"learning_rate\": {\"min\": 2, \"max\": 1, \"scaling\": \"linear\"}}");
     with_lists(workloads, one, 4, "s.json");
+
+    /* what the algorithm makes of the points */
+    write_text("s.json",
+               "[{\"learning_rate\": 0.5, " REST
+               "}, {\"learning_rate\": 0.5,\n \"one_minus_beta1\": 0.1, \"beta2\": 0.99,\n \"weight_decay\": 0}]");
+    with_space("hyperparameter warmup_factor is missing");
+    write_text("s.json", "[{\"learning_rate\": 0.5, " REST "},\n{\"learning_rate\": 0.5, " REST ",\n \"lambda\": 1}]");
+    with_space("s.json:3: point 2: submission nadamw has no hyperparameter lambda");
+    write_text("s.json", "{" RANGES ",\n \"beta2\": {\"feasible_points\": [1.5]}}");
+    with_space("s.json:2: point 1: ");
+    with_space("hyperparameter beta2 = 1.5 (must be in [0, 1))");
+    write_text("s.json", "[{\"learning_rate\": 0.5, " REST "}]");
+    with_space("a list of 1 points, 2 trials are wanted");
 }
 
 static void test_missing_files_are_io_errors_with_their_place(void) {
@@ -132,7 +161,7 @@ static void test_results_must_be_named(void) {
 static void test_too_many_trials_are_refused(void) {
     start();
     char text[1024];
-    write_text("s.json", "{\"learning_rate\": {\"min\": 1e-3, \"max\": 1, \"scaling\": \"log\"}}");
+    write_text("s.json", "{" RANGES ", \"beta2\": {\"feasible_points\": [0.9]}}");
     snprintf(
         text, sizeof text,
         "results = \"r\"; studies = 1000; trials = 2000;\n%ssubmissions = ( { submission = \"nadamw\"; search_space = "
@@ -196,7 +225,7 @@ static void test_trials_and_points(void) {
     ap_error error;
     ap_job *job;
     char text[1024];
-    write_text("s.json", "[{\"learning_rate\": 0.5}, {\"learning_rate\": 0.25}]");
+    write_text("s.json", "[{\"learning_rate\": 0.5, " REST "}, {\"learning_rate\": 0.25, " REST "}]");
     snprintf(
         text, sizeof text,
         "results = \"r\"; trials = 2;\n%ssubmissions = ( { submission = \"nadamw\"; search_space = \"s.json\"; },\n"
@@ -218,7 +247,7 @@ static void test_self_tuning_has_one_trial(void) {
     ap_error error;
     ap_job *job;
     char text[1024];
-    write_text("p.json", "{\"learning_rate\": 0.5}");
+    write_text("p.json", "{\"learning_rate\": 0.5, " REST "}");
     snprintf(text, sizeof text,
              "results = \"r\"; ruleset = \"self_tuning\"; trials = 3;\n%ssubmissions = ( { submission = \"nadamw\"; "
              "search_space = "
@@ -229,7 +258,121 @@ static void test_self_tuning_has_one_trial(void) {
     ap_job_close(job);
 }
 
+/* ---- which trial has which point */
+
+static ap_job *with_points(const char *settings) {
+    ap_error error;
+    ap_job *job = NULL;
+    char text[1024];
+    snprintf(text, sizeof text,
+             "results = \"r\"; trials = 4; studies = 3; %s\n%ssubmissions = ( { submission = \"adamw\"; } );", settings,
+             workloads);
+    CHECK_INT(open_text(text, &job, &error), AP_OK);
+    return job;
+}
+static double rate_of(const ap_job *job, int study, int trial) {
+    double rate = NAN;
+    ap_point_get(ap_job_point(job, 0, study, trial), "learning_rate", &rate);
+    return rate;
+}
+
+static void test_studies_have_the_same_points(void) {
+    start();
+    ap_job *job = with_points("");
+    CHECK_INT(ap_job_trials(job, 0), 4);
+    for (int t = 0; t < 4; t++) {
+        CHECK(rate_of(job, 0, t) == rate_of(job, 1, t) && rate_of(job, 0, t) == rate_of(job, 2, t));
+        for (int u = 0; u < t; u++) CHECK(rate_of(job, 0, t) != rate_of(job, 0, u));
+    }
+    ap_job_close(job);
+}
+
+static void test_shuffled_studies_have_them_in_orders_of_their_own(void) {
+    start();
+    ap_job *same = with_points(""), *job = with_points("points = \"shuffled\";"),
+           *again = with_points("points = \"shuffled\";");
+    ap_job *other = with_points("points = \"shuffled\"; seed = 2;");
+    int moved = 0, others = 0;
+    CHECK_INT(ap_job_trials(job, 0), 4);
+    for (int s = 0; s < 3; s++)
+        for (int t = 0; t < 4; t++) {
+            int found = 0;
+            for (int u = 0; u < 4; u++) found += rate_of(job, s, u) == rate_of(same, s, t);
+            CHECK_INT(found, 1);
+            moved += rate_of(job, s, t) != rate_of(same, s, t);
+            others += rate_of(job, s, t) != rate_of(other, s, t);
+            CHECK(rate_of(job, s, t) == rate_of(again, s, t));
+        }
+    CHECK(moved > 0 && others > 0);
+    ap_job_close(same);
+    ap_job_close(job);
+    ap_job_close(again);
+    ap_job_close(other);
+}
+
+static void test_fresh_studies_go_on_in_the_sequence(void) {
+    start();
+    ap_job *same = with_points(""), *job = with_points("points = \"fresh\";");
+    CHECK_INT(ap_job_trials(job, 0), 4);
+    for (int t = 0; t < 4; t++) CHECK(rate_of(job, 0, t) == rate_of(same, 0, t)); /* it begins with the same ones */
+    for (int i = 0; i < 12; i++)
+        for (int k = 0; k < i; k++) CHECK(rate_of(job, i / 4, i % 4) != rate_of(job, k / 4, k % 4));
+    ap_job_close(same);
+    ap_job_close(job);
+    ap_error error;
+    char text[1024];
+    snprintf(text, sizeof text,
+             "results = \"r\"; trials = 5; studies = 2; points = \"fresh\";\n%ssubmissions = ( { submission = "
+             "\"nadamw\"; } );",
+             workloads);
+    CHECK_INT(open_text(text, &job, &error), AP_CONFIG); /* five points are published */
+    CHECK_TEXT(error.text, "a list of 5 points, 10 trials are wanted");
+}
+
+static void test_points_are_shown(void) {
+    start();
+    ap_job *job = with_points("");
+    char *text = NULL;
+    size_t n = 0;
+    FILE *out = open_memstream(&text, &n);
+    ap_job_print_points(job, false, out);
+    fclose(out);
+    int lines = 0;
+    for (const char *c = text; *c; c++) lines += *c == '\n';
+    CHECK_INT(lines, 12);
+    CHECK_TEXT(text, "adamw study 2 trial 4: learning_rate = ");
+    free(text);
+    text = NULL;
+    out = open_memstream(&text, &n);
+    ap_job_print_points(job, true, out);
+    fclose(out);
+    CHECK_TEXT(text,
+               "{\"submission\": \"adamw\", \"study\": 2, \"trial\": 4, \"hyperparameters\": {\"learning_rate\": ");
+    free(text);
+    ap_job_close(job);
+}
+
+static void test_rules_have_versions(void) {
+    CHECK_NEAR(ap_rules_self_tuning_factor(AP_RULES_V06), 1.5, 0);
+    CHECK_NEAR(ap_rules_self_tuning_factor(AP_RULES_V05), 3, 0);
+    ap_workload wmt = {.name = "wmt"}, mnist = {.name = "mnist"};
+    ap_problem full = {.workload = &wmt, .scale = {.name = "full", .max_runtime_s = 43336, .step_hint = 120000}};
+    ap_problem mini = {.workload = &wmt, .scale = {.name = "mini", .max_runtime_s = 60, .step_hint = 100}};
+    ap_problem later = {.workload = &mnist, .scale = {.name = "full", .max_runtime_s = 60, .step_hint = 7813}};
+    ap_rules_apply(AP_RULES_V06, &full);
+    CHECK_NEAR(full.scale.max_runtime_s, 43336, 0);
+    ap_rules_apply(AP_RULES_V05, &full);
+    ap_rules_apply(AP_RULES_V05, &mini);
+    ap_rules_apply(AP_RULES_V05, &later);
+    CHECK_NEAR(full.scale.max_runtime_s, 48151, 0);
+    CHECK_INT(full.scale.step_hint, 133333);
+    CHECK_NEAR(mini.scale.max_runtime_s, 60, 0);
+    CHECK_NEAR(later.scale.max_runtime_s, 60, 0);
+}
+
 AP_TEST_MAIN(test_settings_are_checked, test_workloads_are_checked, test_submissions_are_checked,
              test_search_spaces_are_checked, test_missing_files_are_io_errors_with_their_place,
              test_results_must_be_named, test_too_many_trials_are_refused, test_identity_leaves_out_what_does_not_train,
-             test_identity_covers_what_trains, test_trials_and_points, test_self_tuning_has_one_trial)
+             test_identity_covers_what_trains, test_trials_and_points, test_self_tuning_has_one_trial,
+             test_studies_have_the_same_points, test_shuffled_studies_have_them_in_orders_of_their_own,
+             test_fresh_studies_go_on_in_the_sequence, test_points_are_shown, test_rules_have_versions)
