@@ -235,7 +235,7 @@ static void check_target(const subject *s, const char *verdict) {
 /* Is it one, and does the class of failure fit? */
 static bool check_verdict(const subject *s) {
     static const char *const good[] = {"target_reached", "budget_spent", "step_cap", "stopped", "cancelled", NULL};
-    static const char *const bad[] = {"diverged", "failed", "crashed", NULL};
+    static const char *const bad[] = {"diverged", "failed", "crashed", "rule_violation", NULL};
     const char *verdict = ap_facts_text(&s->r->head, "verdict");
     double status = ap_facts_number(&s->r->head, "status");
     int kind = 0;

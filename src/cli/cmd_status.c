@@ -57,7 +57,7 @@ static void show_trial(const ap_tree_trial *name, const ap_trial_status *t) {
 
 static bool wanted(const ap_trial_status *t, bool all) {
     bool failed = t->summary.verdict == AP_VERDICT_DIVERGED || t->summary.verdict == AP_VERDICT_FAILED ||
-                  t->summary.verdict == AP_VERDICT_CRASHED;
+                  t->summary.verdict == AP_VERDICT_CRASHED || t->summary.verdict == AP_VERDICT_RULE_VIOLATION;
     return all || t->state == AP_TRIAL_RUNNING || t->state == AP_TRIAL_STALE || (t->state == AP_TRIAL_DONE && failed) ||
            (t->state == AP_TRIAL_PENDING && t->cancelled);
 }

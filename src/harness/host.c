@@ -18,6 +18,7 @@ typedef struct kept { /* elements of a state that one rank keeps */
     int rank;
 } kept;
 
+enum { CHECK_EVERY = 64 }; /* steps between two looks at data_selection */
 enum { NUMBERS = -1, ARRAY = -2 };
 typedef struct state_entry {
     char name[64];
@@ -41,6 +42,7 @@ struct ap_trial_host {
     bool stopped;
     char stop_reason[200];
     ap_status status; /* of a host call that failed in this function */
+    bool violated;    /* and that failure was against the benchmark's rules */
     ap_error error;
     int states, state_capacity;
     state_entry *state;
@@ -48,10 +50,6 @@ struct ap_trial_host {
     ap_eval_result *evaluation;
     ap_scratch scratch;
 };
-
-static ap_trial_host *self(ap_host *host) {
-    return host->private_data;
-}
 
 /* First failure wins. */
 static void host_failed(ap_trial_host *h, ap_status status, const ap_error *error) {
@@ -67,6 +65,26 @@ __attribute__((format(printf, 2, 3))) static void misuse(ap_trial_host *h, const
     vsnprintf(error.text, sizeof error.text, format, args);
     va_end(args);
     host_failed(h, AP_SUBMISSION, &error);
+}
+
+/* Against the benchmark's rules: ends the trial with a verdict of its own. */
+__attribute__((format(printf, 2, 3))) static void violation(ap_trial_host *h, const char *format, ...) {
+    ap_error error = {.status = AP_SUBMISSION};
+    va_list args;
+    va_start(args, format);
+    vsnprintf(error.text, sizeof error.text, format, args);
+    va_end(args);
+    if (!h->status) h->violated = true;
+    host_failed(h, AP_SUBMISSION, &error);
+}
+
+/* Every call comes through here. */
+static ap_trial_host *self(ap_host *host) {
+    ap_trial_host *h = host->private_data;
+    if (h->phase == OUTSIDE)
+        violation(h, "a host call while none of the submission's functions runs (a thread of its own? evaluation is "
+                     "not the submission's)");
+    return h;
 }
 
 /* ---- calls: facts */
@@ -370,6 +388,8 @@ ap_status ap_trial_host_create(const ap_host_options *options, ap_trial_host **h
     h->options = *options;
     ap_workload_info_fill(&h->info, options->problem, ap_engine_train_examples(options->engine));
     h->info.params = n, h->info.param = h->params = info;
+    h->info.name = h->info.variant =
+        ""; /* rules: one algorithm for all workloads; get_batch_size alone sees the name */
     h->loss = NAN;
     *host = h;
     return AP_OK;
@@ -390,9 +410,24 @@ void ap_trial_host_destroy(ap_trial_host *host) {
 
 /* ---- the submission's functions */
 
+ap_status ap_trial_host_check(ap_trial_host *h, ap_error *error) {
+    if (h->status && error) *error = h->error;
+    return h->status;
+}
+
+bool ap_trial_host_violated(const ap_trial_host *h) {
+    return h->violated;
+}
+
+void ap_trial_host_evaluated(ap_trial_host *h, ap_digest before, ap_digest after) {
+    if (!ap_digest_equal(before, after))
+        violation(h, "submission %s changed parameters during the evaluation", h->options.submission->name);
+}
+
 /* Runs one of them and turns its outcome into a status. */
 static ap_status call_submission(ap_trial_host *h, host_phase phase, int (*function)(ap_host *), const char *name,
                                  ap_error *error) {
+    if (h->status) return ap_trial_host_check(h, error); /* since the last function */
     if (!function) return AP_OK;
     h->phase = phase;
     int result = function(&h->public);
@@ -408,8 +443,21 @@ static ap_status call_submission(ap_trial_host *h, host_phase phase, int (*funct
     return AP_OK;
 }
 
+/* A function that may not write parameters: their digest says whether it did. */
+static ap_status call_without_writing(ap_trial_host *h, host_phase phase, int (*function)(ap_host *), const char *name,
+                                      ap_error *error) {
+    const ap_params *params = ap_engine_params(h->options.engine);
+    ap_digest before = ap_params_digest(params);
+    AP_TRY(call_submission(h, phase, function, name, error));
+    if (ap_digest_equal(before, ap_params_digest(params))) return AP_OK;
+    violation(h, "%s of submission %s changed parameters (only update_params and prepare_for_eval may)", name,
+              h->options.submission->name);
+    return ap_trial_host_check(h, error);
+}
+
 ap_status ap_trial_host_init(ap_trial_host *host, ap_error *error) {
-    return call_submission(host, INIT, host->options.submission->init_optimizer_state, "init_optimizer_state", error);
+    return call_without_writing(host, INIT, host->options.submission->init_optimizer_state, "init_optimizer_state",
+                                error);
 }
 
 ap_status ap_trial_host_update(ap_trial_host *host, ap_error *error) {
@@ -418,7 +466,9 @@ ap_status ap_trial_host_update(ap_trial_host *host, ap_error *error) {
     host->calls = 0;
     host->loss = NAN;
     if (s->data_selection) {
-        AP_TRY(call_submission(host, UPDATE, s->data_selection, "data_selection", error));
+        bool looked_at = host->step % CHECK_EVERY == 0; /* the digest costs the submission's time */
+        AP_TRY((looked_at ? call_without_writing : call_submission)(host, UPDATE, s->data_selection, "data_selection",
+                                                                    error));
     } else {
         ap_engine_next_batch(host->options.engine);
         host->drawn = true;

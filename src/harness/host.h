@@ -29,6 +29,14 @@ ap_status ap_trial_host_init(ap_trial_host *host, ap_error *error);
 ap_status ap_trial_host_update(ap_trial_host *host, ap_error *error); /* data selection, update_params; step + 1 */
 ap_status ap_trial_host_prepare_for_eval(ap_trial_host *host, ap_error *error);
 
+/* Rules: a submission that writes parameters where it may not (noticed in init_optimizer_state, in data_selection of
+ * every 64th step, and over an evaluation), or calls the host while none of its functions runs, has violated them; its
+ * next function, or this check, fails with AP_SUBMISSION and the trial ends with the verdict `rule_violation`. Nor does
+ * it see the workload's name and variant, but in get_batch_size. */
+ap_status ap_trial_host_check(ap_trial_host *host, ap_error *error);
+bool ap_trial_host_violated(const ap_trial_host *host);
+void ap_trial_host_evaluated(ap_trial_host *host, ap_digest before, ap_digest after); /* of the parameters */
+
 /* Facts for the submission, the workload's for get_batch_size before there is an engine. */
 void ap_workload_info_fill(ap_workload_info *info, const ap_problem *problem, int64_t train_examples);
 

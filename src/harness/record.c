@@ -21,6 +21,7 @@ const char *const ap_verdict_names[AP_VERDICTS] = {
     [AP_VERDICT_FAILED] = "failed",
     [AP_VERDICT_CRASHED] = "crashed",
     [AP_VERDICT_CANCELLED] = "cancelled",
+    [AP_VERDICT_RULE_VIOLATION] = "rule_violation",
 };
 
 static const char *const split_names[AP_RECORD_SPLITS] = {"train", "validation", "test"};
@@ -164,7 +165,8 @@ static json_t *evaluation_object(const ap_record *r, const ap_eval_row *row) {
 }
 
 static json_t *finished_object(const ap_record *r) {
-    bool failed = r->verdict == AP_VERDICT_FAILED || r->verdict == AP_VERDICT_CRASHED;
+    bool failed =
+        r->verdict == AP_VERDICT_FAILED || r->verdict == AP_VERDICT_CRASHED || r->verdict == AP_VERDICT_RULE_VIOLATION;
     json_t *line = event_object(failed ? "failed" : "finished");
     put_text(&line, "verdict", ap_verdict_names[r->verdict]);
     put_text(&line, "reason", r->reason);
@@ -651,6 +653,7 @@ ap_status ap_record_finish(ap_record *record, ap_verdict verdict, const char *re
     snprintf(record->reason, sizeof record->reason, "%s", reason ? reason : "");
     if (verdict == AP_VERDICT_DIVERGED) record->failure = AP_NUMERIC;
     if (verdict == AP_VERDICT_CRASHED) record->failure = AP_ENVIRONMENT;
+    if (verdict == AP_VERDICT_RULE_VIOLATION) record->failure = AP_SUBMISSION;
     memcpy(record->bucket_ns, buckets->ns, sizeof record->bucket_ns);
     AP_TRY(append(record, finished_object(record), error));
     return write_result(record, error);

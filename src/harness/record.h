@@ -39,11 +39,12 @@ typedef enum ap_verdict {
     AP_VERDICT_TARGET_REACHED,
     AP_VERDICT_BUDGET_SPENT,
     AP_VERDICT_STEP_CAP,
-    AP_VERDICT_STOPPED,   /* by the submission */
-    AP_VERDICT_DIVERGED,  /* non-finite loss */
-    AP_VERDICT_FAILED,    /* submission, data or environment; `reason` says */
-    AP_VERDICT_CRASHED,   /* took its world down more often than allowed */
-    AP_VERDICT_CANCELLED, /* by `algoperf cancel` */
+    AP_VERDICT_STOPPED,        /* by the submission */
+    AP_VERDICT_DIVERGED,       /* non-finite loss */
+    AP_VERDICT_FAILED,         /* submission, data or environment; `reason` says */
+    AP_VERDICT_CRASHED,        /* took its world down more often than allowed */
+    AP_VERDICT_CANCELLED,      /* by `algoperf cancel` */
+    AP_VERDICT_RULE_VIOLATION, /* the submission broke a rule of the benchmark; `reason` says which */
     AP_VERDICTS
 } ap_verdict;
 extern const char *const ap_verdict_names[AP_VERDICTS]; /* "running", "target_reached", ... */

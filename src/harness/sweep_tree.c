@@ -143,7 +143,8 @@ static int say_claimed(const ap_job *job, const ap_trial_list *list, const char 
 
 /* The first failure's class, with its text. */
 static ap_status failure_of(const ap_trial_spec *t, const ap_result_summary *r, ap_error *error) {
-    if (r->verdict != AP_VERDICT_DIVERGED && r->verdict != AP_VERDICT_FAILED && r->verdict != AP_VERDICT_CRASHED)
+    if (r->verdict != AP_VERDICT_DIVERGED && r->verdict != AP_VERDICT_FAILED && r->verdict != AP_VERDICT_CRASHED &&
+        r->verdict != AP_VERDICT_RULE_VIOLATION)
         return AP_OK;
     ap_status status = r->verdict == AP_VERDICT_DIVERGED  ? AP_NUMERIC
                        : r->verdict == AP_VERDICT_CRASHED ? AP_ENVIRONMENT

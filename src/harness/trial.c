@@ -58,7 +58,10 @@ static bool better(const trial *t, double a, double b) {
 
 /* Seconds on the trial's own clock: what budgets, evaluation periods and scores go by. */
 static double trial_time_s(const trial *t) {
-    if (t->spec->job->clock == AP_CLOCK_STEPS) return (double)t->clock[STEP] * t->step_s;
+    if (t->spec->job->clock == AP_CLOCK_STEPS) {
+        int64_t drawn = t->engine ? ap_engine_batches_drawn(t->engine) : 0, steps = t->clock[STEP];
+        return (double)(drawn > steps ? drawn : steps) * t->step_s; /* a step may draw several batches */
+    }
     return ap_clock_s(t->clock[SUBMISSION_NS]);
 }
 
@@ -131,11 +134,10 @@ static double step_s(const ap_trial_spec *spec) {
 }
 
 static double budget_s(const ap_trial_spec *spec) {
-    const double self_tuning_factor = 1.5; /* rules: self-tuning may take 1.5 times as long */
     const ap_job *job = spec->job;
     double own = job->settings.max_runtime_s;
     double budget = own > 0 ? own : job->workload[spec->workload].problem->scale.max_runtime_s;
-    return job->ruleset == AP_SELF_TUNING ? budget * self_tuning_factor : budget;
+    return job->ruleset == AP_SELF_TUNING ? budget * ap_rules_self_tuning_factor(job->rules) : budget;
 }
 
 double ap_trial_expected_s(const ap_trial_spec *spec) {
@@ -153,7 +155,7 @@ static ap_status describe(trial *t, ap_error *error) {
     t->problem = w->problem;
     t->submission = s->loaded->submission;
     t->best = NAN;
-    t->hyperparameters = ap_point_json(&s->points.point[spec->trial]);
+    t->hyperparameters = ap_point_json(ap_job_point(job, spec->submission, spec->study, spec->trial));
     if (!t->hyperparameters) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
 
     ap_random stream =
@@ -339,7 +341,7 @@ static ap_status set_up(trial *t, ap_error *error) {
                             .engine = t->engine,
                             .problem = t->problem,
                             .submission = t->submission,
-                            .point = &job->submission[t->spec->submission].points.point[t->spec->trial],
+                            .point = ap_job_point(job, t->spec->submission, t->spec->study, t->spec->trial),
                             .seed = t->seed,
                             .global_batch = t->global_batch,
                             .threads = (int)job->settings.threads,
@@ -452,11 +454,14 @@ static ap_status evaluate(trial *t, bool last, ap_error *error) {
     ap_buckets_switch(&t->buckets, AP_BUCKET_EVALUATION);
     ap_eval_row row = {.global_step = t->clock[STEP], .preemption_count = t->clock[PREEMPTIONS]};
     double metrics[AP_SPLITS][AP_MAX_METRICS];
+    ap_digest before = ap_params_digest(ap_engine_params(t->engine));
     ap_status status = ap_engine_evaluate(t->engine, metrics, error);
     if (status == AP_INTERRUPTED) AP_TRY(save(t, error));
     AP_TRY(status);
     t->clock[EVALUATING] = 0;
     AP_TRY(check_replicas(t, &row.parameter_digest, error));
+    ap_trial_host_evaluated(t->host, before, row.parameter_digest);
+    AP_TRY(ap_group_agree(t->group, ap_trial_host_check(t->host, error), error));
     memcpy(row.metric, metrics, sizeof row.metric);
     for (int s = 0; s < AP_SPLITS; s++) row.num_examples[s] = ap_engine_examples(t->engine, s);
     t->clock[EVALUATION_NS] += ap_buckets_switch(&t->buckets, AP_BUCKET_LOGGING);
@@ -494,6 +499,19 @@ static bool targets_reached(const trial *t) {
     return t->reached[AP_VALIDATION] && (t->reached[AP_TEST] || isnan(t->problem->test_target));
 }
 
+/* The budget is spent; by a step that took more than the budget over again, it was not kept. */
+static ap_verdict spent(const trial *t, char reason[512]) {
+    const double grace_s = 60; /* a machine may stall */
+    double over_s = trial_time_s(t) - t->budget_s;
+    if (over_s <= t->budget_s + grace_s) return AP_VERDICT_BUDGET_SPENT;
+    snprintf(reason, 512,
+             "step %" PRId64
+             " ended %.0f s after the budget of %.0f s; a step of update_params must be short enough for "
+             "the benchmark to end the trial",
+             t->clock[STEP], over_s, t->budget_s);
+    return AP_VERDICT_RULE_VIOLATION;
+}
+
 /* The verdict this step brings, before an evaluation; RUNNING: none. */
 static ap_verdict ending(const trial *t, const double flags[FLAGS], char reason[512]) {
     const ap_job *job = t->spec->job;
@@ -511,7 +529,7 @@ static ap_verdict ending(const trial *t, const double flags[FLAGS], char reason[
         snprintf(reason, 512, "%s", (const char *)t->stop_reason);
         return AP_VERDICT_STOPPED;
     }
-    if (trial_time_s(t) >= t->budget_s * (1 - rounding)) return AP_VERDICT_BUDGET_SPENT;
+    if (trial_time_s(t) >= t->budget_s * (1 - rounding)) return spent(t, reason);
     if (job->settings.max_steps > 0 && t->clock[STEP] >= job->settings.max_steps) return AP_VERDICT_STEP_CAP;
     return AP_VERDICT_RUNNING;
 }
@@ -636,12 +654,14 @@ ap_status ap_trial_run(ap_group *group, const ap_trial_spec *spec, ap_trial_outc
     if (!status) status = train(&t, outcome, error);
     ap_group_set_activity(group, "the end of the trial"); /* train's text is gone */
     if (outcome->verdict == AP_VERDICT_DIVERGED) outcome->status = AP_NUMERIC;
+    if (outcome->verdict == AP_VERDICT_RULE_VIOLATION) outcome->status = AP_SUBMISSION;
     if (status == AP_INTERRUPTED) { /* in set-up */
         outcome->interrupted = true;
         status = AP_OK;
     }
     if (status && belongs_to_trial(status)) {
-        outcome->verdict = AP_VERDICT_FAILED;
+        bool violated = t.host && ap_trial_host_violated(t.host);
+        outcome->verdict = violated ? AP_VERDICT_RULE_VIOLATION : AP_VERDICT_FAILED;
         outcome->status = status;
         if (error) snprintf(outcome->reason, sizeof outcome->reason, "%.511s", error->text);
         status = t.root && !t.record ? open_for_verdict(&t, error) : AP_OK;

@@ -315,6 +315,106 @@ static void test_warm_up_draws_no_batch_of_the_trial(void) {
     done();
 }
 
+/* ---- the benchmark's rules */
+
+static float *kept_pointer;
+static int writes_parameters(ap_host *h) {
+    kept_pointer = h->call->value(h, 0);
+    kept_pointer[0] += 1;
+    return 0;
+}
+static void test_init_may_not_write_parameters(void) {
+    CHECK_INT(make(writes_parameters, step), AP_SUBMISSION);
+    CHECK_TEXT(error.text, "init_optimizer_state of submission tested changed parameters");
+    CHECK(ap_trial_host_violated(host));
+    done();
+}
+
+static int selects_and_writes(ap_host *h) {
+    h->call->value(h, 0)[0] += 1;
+    return !h->call->next_batch(h);
+}
+static void test_data_selection_may_not_write_parameters(void) {
+    CHECK_INT(make(nothing, step), AP_OK);
+    submission.data_selection = selects_and_writes;
+    CHECK_INT(ap_trial_host_update(host, &error), AP_SUBMISSION);
+    CHECK_TEXT(error.text, "data_selection of submission tested changed parameters");
+    CHECK(ap_trial_host_violated(host));
+    done();
+}
+
+static int update_writes(ap_host *h) {
+    return writes_parameters(h) || step(h);
+}
+static void test_update_and_prepare_may_write_parameters(void) {
+    CHECK_INT(make(nothing, update_writes), AP_OK);
+    submission.prepare_for_eval = writes_parameters;
+    CHECK_INT(ap_trial_host_update(host, &error), AP_OK);
+    CHECK_INT(ap_trial_host_prepare_for_eval(host, &error), AP_OK);
+    CHECK_INT(ap_trial_host_check(host, &error), AP_OK);
+    CHECK(!ap_trial_host_violated(host));
+    done();
+}
+
+/* As a thread of the submission would, through a pointer it has kept. */
+static void test_parameters_stay_during_an_evaluation(void) {
+    CHECK_INT(make(nothing, update_writes), AP_OK);
+    CHECK_INT(ap_trial_host_update(host, &error), AP_OK);
+    ap_digest before = ap_params_digest(ap_engine_params(engine));
+    ap_trial_host_evaluated(host, before, ap_params_digest(ap_engine_params(engine)));
+    CHECK_INT(ap_trial_host_check(host, &error), AP_OK);
+    kept_pointer[0] += 1;
+    ap_trial_host_evaluated(host, before, ap_params_digest(ap_engine_params(engine)));
+    CHECK_INT(ap_trial_host_check(host, &error), AP_SUBMISSION);
+    CHECK_TEXT(error.text, "changed parameters during the evaluation");
+    CHECK(ap_trial_host_violated(host));
+    done();
+}
+
+static ap_host *kept_host;
+static int keeps_host(ap_host *h) {
+    kept_host = h;
+    return step(h);
+}
+static void test_no_call_outside_the_functions(void) {
+    CHECK_INT(make(nothing, keeps_host), AP_OK);
+    CHECK_INT(ap_trial_host_update(host, &error), AP_OK);
+    CHECK_INT(ap_trial_host_check(host, &error), AP_OK);
+    kept_host->call->step(kept_host);
+    CHECK_INT(ap_trial_host_check(host, &error), AP_SUBMISSION);
+    CHECK_TEXT(error.text, "while none of the submission's functions runs");
+    CHECK(ap_trial_host_violated(host));
+    CHECK_INT(ap_trial_host_update(host, &error), AP_SUBMISSION); /* and no function runs any more */
+    CHECK_INT(ap_trial_host_step(host), 1);
+    done();
+}
+
+static int looks_at_the_name(ap_host *h) {
+    const ap_workload_info *w = h->call->workload(h);
+    CHECK(w->name[0] == '\0' && w->variant[0] == '\0');
+    CHECK(w->loss_type[0] != '\0' && w->step_hint > 0);
+    return step(h);
+}
+static void test_the_workload_has_no_name(void) {
+    CHECK_INT(make(nothing, looks_at_the_name), AP_OK);
+    CHECK_INT(ap_trial_host_update(host, &error), AP_OK);
+    done();
+    ap_workload_info info; /* what get_batch_size sees */
+    const ap_workload *w;
+    CHECK_INT(ap_workload_find("dummy", &w, &error), AP_OK);
+    CHECK_INT(ap_problem_open(w, "mini", "", "synthetic", NULL, &problem, &error), AP_OK);
+    ap_workload_info_fill(&info, problem, 100);
+    CHECK_TEXT(info.name, "dummy");
+    ap_problem_close(problem);
+}
+
+static void test_misuse_is_no_violation(void) {
+    CHECK_INT(make(nothing, state_too_late), AP_OK);
+    CHECK_INT(ap_trial_host_update(host, &error), AP_SUBMISSION);
+    CHECK(!ap_trial_host_violated(host));
+    done();
+}
+
 int main(int argc, char **argv) {
     MPI_Init(&argc, &argv);
     void (*const tests[])(void) = {test_state_is_made_in_init_only,
@@ -329,7 +429,14 @@ int main(int argc, char **argv) {
                                    test_broadcast_needs_a_rank_of_the_group,
                                    test_stop_keeps_the_step,
                                    test_facts,
-                                   test_warm_up_draws_no_batch_of_the_trial};
+                                   test_warm_up_draws_no_batch_of_the_trial,
+                                   test_init_may_not_write_parameters,
+                                   test_data_selection_may_not_write_parameters,
+                                   test_update_and_prepare_may_write_parameters,
+                                   test_parameters_stay_during_an_evaluation,
+                                   test_no_call_outside_the_functions,
+                                   test_the_workload_has_no_name,
+                                   test_misuse_is_no_violation};
     for (size_t i = 0; i < sizeof tests / sizeof *tests; i++) tests[i]();
     MPI_Finalize();
     if (ap_check_failures) printf("%d checks failed\n", ap_check_failures);

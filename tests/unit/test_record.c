@@ -339,7 +339,10 @@ static void test_every_verdict_can_be_read_back(void) {
         CHECK_OK(ap_record_finish(r, (ap_verdict)v, NULL, &buckets, &error));
         CHECK_OK(ap_result_summarise(folder(), &s, &error));
         CHECK_INT(s.verdict, v);
-        CHECK_INT(s.status, v == AP_VERDICT_DIVERGED ? AP_NUMERIC : v == AP_VERDICT_CRASHED ? AP_ENVIRONMENT : AP_OK);
+        CHECK_INT(s.status, v == AP_VERDICT_DIVERGED         ? AP_NUMERIC
+                            : v == AP_VERDICT_CRASHED        ? AP_ENVIRONMENT
+                            : v == AP_VERDICT_RULE_VIOLATION ? AP_SUBMISSION
+                                                             : AP_OK);
         CHECK_INT(ap_record_finish(r, AP_VERDICT_RUNNING, NULL, &buckets, &error), AP_BUG);
         ap_record_close(r);
     }

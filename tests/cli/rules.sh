@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# The benchmark's rules: plugins that break one each end with the verdict rule_violation and the reason; the points of a job before it runs; list and bench.
+. "$(dirname "$0")/lib.sh"
+command -v cc >/dev/null || skip "no C compiler"
+cd "$T" || exit 1
+
+plugin() { # NAME SOURCE-LINES...: a job of the dummy workload, budget 1 s
+  local name=$1
+  shift
+  { printf '#include "submission/submission.h"\n'; printf '%s\n' "$@"; } >"$T/$name.c"
+  cc -O1 -pthread -shared -fPIC -I "$SOURCE/src" "$T/$name.c" -o "$T/$name.so" || fail "cannot build $name"
+  job "$T/$name.cfg" "results = \"$T/$name\"; trials = 1; max_attempts = 1; clock = \"steps\"; max_steps = 70; eval_every = 20;" \
+    'workloads = ( { name = "dummy"; } );' "submissions = ( { submission = \"./$name.so\"; } );"
+}
+common='static const char *const space = "[{\"learning_rate\": 0.0}]";
+static int update(ap_host *h) { double l; ap_loss_request r = {0}; return !h->call->loss_and_gradient(h, &r, &l); }'
+table() { # INIT SELECTION UPDATE BATCH
+  echo "static const ap_submission table = {.abi = AP_SUBMISSION_ABI, .struct_size = sizeof table, .name = \"rules\", .summary = \"s\", .source = \"s\", .init_optimizer_state = $1, .data_selection = $2, .update_params = $3, .get_batch_size = $4, .search_space = &space}; const ap_submission *ap_submission_entry(void) { return &table; }"
+}
+none='static int none(ap_host *h) { (void)h; return 0; }'
+verdict() { grep -q '"verdict":"'"$2"'"' "$T/$1"/rules/study_0/dummy/trial_1/events.jsonl && pass "$1: $2" || fail "$1 has no verdict $2"; }
+
+plugin init "$common" 'static int init(ap_host *h) { h->call->value(h, 0)[0] += 1; return 0; }' "$(table init 0 update 0)"
+expect 8 "init_optimizer_state of submission rules changed parameters" "$ALGOPERF" run init.cfg
+verdict init rule_violation
+plugin selection "$common" "$none" 'static int select_(ap_host *h) { h->call->value(h, 0)[0] += 1; return !h->call->next_batch(h); }' "$(table none select_ update 0)"
+expect 8 "data_selection of submission rules changed parameters" mpirun -n 2 "$ALGOPERF" run selection.cfg
+verdict selection rule_violation
+# A thread of the submission's own, which asks the host whenever it can: also while no function of the submission runs.
+plugin thread "$common" '#include <pthread.h>' '#include <unistd.h>' \
+  'static ap_host *kept; static void *ask(void *x) { (void)x; for (;;) { usleep(200); kept->call->step(kept); } return 0; }' \
+  'static int init(ap_host *h) { pthread_t t; kept = h; return pthread_create(&t, 0, ask, 0); }' "$(table init 0 update 0)"
+timeout 60 "$ALGOPERF" run thread.cfg >"$T/out" 2>&1 # it goes on asking after the end, and takes the process down then
+grep -q "while none of the submission" "$T/out" && pass "a thread that asks is noticed" || fail "the thread was not noticed"
+verdict thread rule_violation
+# Ten thousand batches in one step: 100 s of a budget of 1 s.
+plugin budget "$common" "$none" 'static int many(ap_host *h) { for (int i = 0; i < 10000; i++) if (!h->call->next_batch(h)) return 1; return update(h); }' "$(table none 0 many 0)"
+expect 8 "after the budget" "$ALGOPERF" run budget.cfg
+verdict budget rule_violation
+# The name is seen in get_batch_size, and nowhere else.
+plugin name "$common" '#include <string.h>' 'static int64_t batch(const ap_workload_info *w) { return strcmp(w->name, "dummy") ? 1 : 16; }' \
+  'static int init(ap_host *h) { const ap_workload_info *w = h->call->workload(h); if (*w->name || *w->variant) { h->call->fail(h, "I see %s", w->name); return 1; } return 0; }' "$(table init 0 update batch)"
+expect 1 "0 of 1 studies" "$ALGOPERF" run name.cfg
+verdict name step_cap
+
+job "$T/points.cfg" "results = \"$T/points\"; studies = 2; trials = 3;" 'workloads = ( { name = "dummy"; } );' \
+  'submissions = ( { submission = "adamw"; }, { submission = "shampoo_submission"; } );'
+expect 0 "adamw study 1 trial 3: learning_rate = " "$ALGOPERF" run points.cfg --points text
+expect 0 "grafting_type = SGD" "$ALGOPERF" run points.cfg --points text
+expect 0 '"study": 1, "trial": 3, "hyperparameters": {' "$ALGOPERF" run points.cfg --points json
+expect 2 "must be text or json" "$ALGOPERF" run points.cfg --points xml
+[ ! -e "$T/points" ] && pass "nothing was run" || fail "--points has made results"
+sed -i 's/trials = 3/trials = 9/' points.cfg
+expect 3 "a list of 5 points, 9 trials are wanted" "$ALGOPERF" run points.cfg
+printf '[{"learning_rate": 0.1,\n "one_minus_beta1": 0.1,\n "beta2": 0.99, "weight_decay": 0, "warmup_factor": 0,\n "momentun": 0.9}]' >space.json
+job "$T/unknown.cfg" "results = \"$T/points\"; trials = 1;" 'workloads = ( { name = "dummy"; } );' \
+  'submissions = ( { submission = "nadamw"; search_space = "space.json"; } );'
+expect 3 "space.json:4: point 1: submission nadamw has no hyperparameter momentun" "$ALGOPERF" run unknown.cfg
+expect 0 "sinv6" "$ALGOPERF" list
+expect 0 "shampoo_submission" timeout 100 "$ALGOPERF" bench update --quick --algorithm shampoo_submission
+expect 2 "there is none of that name" "$ALGOPERF" bench update --quick --algorithm sinv6
+done_testing
