@@ -28,5 +28,7 @@ int64_t ap_bench_cpu_ns(void);
 double ap_bench_fma_peak(void);
 /* Numbers in [-0.5, 0.5), page-aligned, from malloc; NULL when out of memory. */
 float *ap_bench_filled(size_t floats);
+/* Time and memory of a step of every training algorithm on the parameters of ResNet-50. */
+ap_status ap_bench_update(int argc, char **argv, ap_error *error);
 
 #endif

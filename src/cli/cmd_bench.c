@@ -12,6 +12,7 @@ static const struct {
     {"gemm", "ordered matrix products against OpenBLAS and the fma peak of a core", ap_bench_gemm},
     {"conv", "convolutions of ResNet-50 against the fma peak and oneDNN", ap_bench_conv},
     {"step", "a workload's training step, part by part", ap_bench_step},
+    {"update", "time and memory of a step of every training algorithm", ap_bench_update},
     {"overhead", "time of a training step outside the submission's own work", ap_bench_overhead},
 };
 enum { BENCHES = sizeof benches / sizeof *benches };

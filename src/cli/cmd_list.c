@@ -54,7 +54,7 @@ static ap_status show_workload(const ap_workload *w, bool options, ap_error *err
 }
 
 static void show_submission(const ap_submission *s) {
-    printf("  %-12s %s\n  %-12s from %s; external tuning: %s; self-tuning: %s\n", s->name, s->summary, "", s->source,
+    printf("  %-29s %s\n  %-29s from %s; external tuning: %s; self-tuning: %s\n", s->name, s->summary, "", s->source,
            s->search_space ? "own search space" : "name a search space",
            s->self_tuning_point ? "own point" : "name a point");
 }
@@ -83,6 +83,9 @@ static int list(int argc, char **argv) {
     }
     printf("Submissions (a shared object of your own: submission = \"./mine.so\"):\n\n");
     for (const ap_submission *const *s = ap_algorithms(); *s; s++) show_submission(*s);
+    printf("\nNot here, of all submissions to the benchmark: sinv6 and sinv6_75, a learned optimizer. Its rule is a "
+           "network\n"
+           "whose pretrained weights are not part of the published code.\n");
     return AP_OK;
 }
 

@@ -384,6 +384,12 @@ const double *ap_solo_numbers(const ap_solo *solo, const char *name) {
     return NULL;
 }
 
+int64_t ap_solo_state_bytes(const ap_solo *solo) {
+    int64_t bytes = 0;
+    for (int i = 0; i < solo->count; i++) bytes += (int64_t)solo->entries[i].bytes;
+    return bytes;
+}
+
 int64_t ap_solo_losses(const ap_solo *solo, ap_loss_request *last) {
     *last = solo->last;
     return solo->losses;

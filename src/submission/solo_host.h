@@ -49,6 +49,7 @@ const float *ap_solo_value(const ap_solo *solo, int param);
 bool ap_solo_asked(const ap_solo *solo, int hyperparameter); /* has the submission read it? */
 /* Numbers of the submission's state by name; NULL: it has none of that name. */
 const double *ap_solo_numbers(const ap_solo *solo, const char *name);
+int64_t ap_solo_state_bytes(const ap_solo *solo); /* of all states */
 /* The loss requests seen: how many, and the last. */
 int64_t ap_solo_losses(const ap_solo *solo, ap_loss_request *last);
 
