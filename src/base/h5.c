@@ -160,6 +160,8 @@ static ap_status create_file(ap_h5_writer *writer, ap_error *error) {
     H5Pset_file_locking(access, false,
                         true); /* temp and rename need no lock, and some cluster file systems have none */
 #endif
+    /* Without a sieve buffer: it would be written when a data set is closed, where failures are easily lost. */
+    H5Pset_sieve_buf_size(access, 0);
     if (writer->in_memory) H5Pset_fapl_core(access, IMAGE_GROWTH, false);
     writer->file = H5Fcreate(name, H5F_ACC_TRUNC, creation, access);
     if (writer->file >= 0) return AP_OK;
@@ -661,9 +663,9 @@ static bool variable_fits(const text_source *source) {
 static bool copy_variable(const text_source *source, size_t n, char **text) {
     if (!variable_fits(source)) return false;
     char **borrowed = calloc(n, sizeof *borrowed);
-    bool fine = borrowed && read_raw(source, borrowed) >= 0;
+    bool taken = borrowed && read_raw(source, borrowed) >= 0, fine = taken;
     for (size_t i = 0; fine && i < n; i++) fine = (text[i] = strdup(borrowed[i] ? borrowed[i] : "")) != NULL;
-    if (borrowed) H5Dvlen_reclaim(source->type, source->space, H5P_DEFAULT, borrowed);
+    if (taken) H5Dvlen_reclaim(source->type, source->space, H5P_DEFAULT, borrowed); /* else keep the error stack */
     free(borrowed);
     return fine;
 }
@@ -672,7 +674,8 @@ static bool copy_fixed(const text_source *source, size_t n, char **text) {
     size_t width = H5Tget_size(source->type), bytes;
     if (!ap_size_mul(n, width, &bytes) || bytes > LONGEST_TEXT) return false;
     char *block = calloc(bytes ? bytes : 1, 1);
-    bool fine = block && read_raw(source, block) >= 0, spaces = H5Tget_strpad(source->type) == H5T_STR_SPACEPAD;
+    bool spaces = H5Tget_strpad(source->type) == H5T_STR_SPACEPAD;
+    bool fine = block && read_raw(source, block) >= 0; /* the last call: a failure's message is asked for next */
     for (size_t i = 0; fine && i < n; i++) {
         size_t length = strnlen(block + i * width, width);
         while (spaces && length > 0 && block[i * width + length - 1] == ' ') length--;
