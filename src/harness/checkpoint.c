@@ -68,9 +68,10 @@ static ap_status path_of(char path[AP_PATH], const char *directory, int64_t step
     return ap_path(path, error, "%s/checkpoint_%012" PRId64 ".h5", directory, step);
 }
 
-static void remove_step(const char *directory, int64_t step) {
+static ap_status remove_step(const char *directory, int64_t step, ap_error *error) {
     char path[AP_PATH];
-    if (path_of(path, directory, step, NULL) == AP_OK) unlink(path);
+    AP_TRY(path_of(path, directory, step, error));
+    return unlink(path) && errno != ENOENT ? ap_fail_errno(error, AP_IO, "%s: cannot be removed", path) : AP_OK;
 }
 
 int64_t ap_checkpoint_newest(const char *directory) {
@@ -81,13 +82,15 @@ int64_t ap_checkpoint_newest(const char *directory) {
     return newest;
 }
 
-void ap_checkpoint_remove_all(const char *directory) {
+ap_status ap_checkpoint_remove_all(const char *directory, ap_error *error) {
     int64_t *steps;
     int n;
-    if (list_steps(directory, &steps, &n, NULL) != AP_OK) return;
+    AP_TRY(list_steps(directory, &steps, &n, error));
+    ap_status status = AP_OK;
     /* Oldest first: a kill in between leaves the newer one, which a restart takes. */
-    for (int i = n - 1; i >= 0; i--) remove_step(directory, steps[i]);
+    for (int i = n - 1; i >= 0 && status == AP_OK; i--) status = remove_step(directory, steps[i], error);
     free(steps);
+    return status;
 }
 
 /* Keeps `step` and the one before it. What is newer was damaged or of another history: the trial was resumed from
@@ -97,7 +100,7 @@ static void remove_old(const char *directory, int64_t step) {
     int n, kept = 0;
     if (list_steps(directory, &steps, &n, NULL) != AP_OK) return;
     for (int i = 0; i < n; i++)
-        if (steps[i] > step || kept++ >= 2) remove_step(directory, steps[i]);
+        if (steps[i] > step || kept++ >= 2) remove_step(directory, steps[i], NULL);
     free(steps);
 }
 

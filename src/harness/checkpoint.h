@@ -38,7 +38,7 @@ ap_status ap_checkpoint_find(const ap_checkpoint *checkpoint, const char *name, 
                              ap_error *error);
 /* Step of the newest checkpoint file by its name (not verified); -1: there is none. */
 int64_t ap_checkpoint_newest(const char *directory);
-/* Removes all checkpoints of a finished trial. */
-void ap_checkpoint_remove_all(const char *directory);
+/* Removes all checkpoints of a finished trial. AP_IO: some are still there. */
+ap_status ap_checkpoint_remove_all(const char *directory, ap_error *error);
 
 #endif

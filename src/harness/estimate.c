@@ -95,7 +95,7 @@ static ap_status time_checkpoints(const char *folder, int n, const ap_blob *blob
         status = ap_checkpoint_save(directory, i, "dry run", n, blobs, error);
         *seconds = fmax(*seconds, ap_clock_s(ap_clock_ns() - start));
     }
-    ap_checkpoint_remove_all(directory);
+    ap_checkpoint_remove_all(directory, NULL);
     rmdir(directory);
     return status;
 }

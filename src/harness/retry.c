@@ -31,8 +31,7 @@ static ap_status discard(const char *results, int trial, const char *directory, 
     ap_cancel_forget(results, trial);
     AP_TRY(set_aside(directory, "result.h5", "result.previous.h5", error));
     AP_TRY(set_aside(directory, "events.jsonl", "events.previous.jsonl", error));
-    ap_checkpoint_remove_all(directory);
-    return AP_OK;
+    return ap_checkpoint_remove_all(directory, error); /* else it would go on from there */
 }
 
 ap_status ap_retry(const char *results, const ap_tree_list *list, int trial, ap_error *error) {

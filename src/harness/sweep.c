@@ -70,6 +70,7 @@ static ap_status look_again(const ap_trial_spec *t, const ap_claim *claim, bool 
         AP_TRY(end_unrun(t, verdict, reason, error));
         AP_TRY(ap_result_summarise(t->directory, &summary, error));
     }
+    ap_trial_tidy(t->directory); /* its owner died, or had a full disk, right after the verdict */
     return ap_verdict_record(job->settings.results, t->index, t->directory, &summary, error);
 }
 
@@ -84,10 +85,9 @@ static ap_status try_trial(sweep *s, const ap_trial_spec *t, bool *mine, ap_erro
         return AP_OK;
     }
     ap_status status = look_again(t, &claim, mine, error);
-    if (!status && !*mine) {
-        s->finished[t->index] = 1;
-        ap_claim_release(s->job->settings.results, t->index);
-    }
+    *mine = *mine && !status;
+    if (!status && !*mine) s->finished[t->index] = 1;
+    if (!*mine) ap_claim_release(s->job->settings.results, t->index);
     return status;
 }
 

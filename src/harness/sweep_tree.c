@@ -152,6 +152,25 @@ static ap_status failure_of(const ap_trial_spec *t, const ap_result_summary *r, 
     return ap_fail(error, status, "%s: %s: %s", t->directory, ap_verdict_names[r->verdict], r->reason);
 }
 
+/* Every trial has its verdict. What is still claimed lost its owner between the verdict and the end, or ends just now;
+ * killed processes may have left temp files. */
+static void tidy(const ap_job *job, const ap_trial_list *list, const char *world) {
+    const char *results = job->settings.results;
+    const ap_claimant by = {.results = results, .world = world, .asks = true};
+    unsigned char *held = calloc((size_t)list->n, 1);
+    if (held && !ap_claims_list(results, list->n, held, NULL))
+        for (int i = 0; i < list->n; i++) {
+            const ap_trial_spec *t = &list->trial[i];
+            ap_claim claim;
+            if (!held[t->index] || ap_claim_take(&by, t->index, -1, &claim, NULL) || !claim.taken) continue;
+            ap_trial_tidy(t->directory);
+            ap_claim_release(results, t->index);
+        }
+    free(held);
+    ap_claims_tidy(results);
+    ap_tree_tidy(results);
+}
+
 ap_status ap_sweep_count(const ap_job *job, const ap_trial_list *list, const char *world, ap_sweep_summary *summary,
                          ap_error *error) {
     ap_status first_failure = AP_OK;
@@ -164,8 +183,12 @@ ap_status ap_sweep_count(const ap_job *job, const ap_trial_list *list, const cha
         const ap_trial_spec *t = &list->trial[i];
         ap_result_summary r;
         ap_error e;
-        if (ap_verdict_read(job->settings.results, t->index, t->directory, &r, &e))
-            r = (ap_result_summary){.verdict = AP_VERDICT_RUNNING};
+        ap_status read = ap_verdict_read(job->settings.results, t->index, t->directory, &r, &e);
+        if (read == AP_DATA) r = (ap_result_summary){.verdict = AP_VERDICT_RUNNING}; /* it will run again */
+        if (read && read != AP_DATA) {
+            free(reached);
+            return ap_fail(error, read, "%s", e.text);
+        }
         summary->verdicts[r.evaluations < 0 ? AP_VERDICT_RUNNING : r.verdict]++;
         if (!first_failure) first_failure = failure_of(t, &r, error);
         bool *cell = &reached[(t->submission * job->workloads + t->workload) * (int)job->settings.studies + t->study];
@@ -174,7 +197,7 @@ ap_status ap_sweep_count(const ap_job *job, const ap_trial_list *list, const cha
     free(reached);
     int unfinished = summary->verdicts[AP_VERDICT_RUNNING];
     if (unfinished) say_claimed(job, list, world);
-    if (!unfinished) ap_claims_tidy(job->settings.results);
+    if (!unfinished) tidy(job, list, world);
     if (first_failure) return first_failure;
     if (unfinished == 0 && summary->studies_reached < cells)
         return ap_fail(error, AP_TARGET_NOT_REACHED, "%d of %d studies ended without a trial that reached its target",

@@ -23,6 +23,13 @@ ap_status ap_tree_prepare(const char *results, ap_error *error) {
     return ap_claims_prepare(results, error);
 }
 
+void ap_tree_tidy(const char *results) {
+    static const char *const folders[] = {".", ".sweep/verdicts", ".sweep/cancel", ".sweep/worlds"};
+    char path[AP_PATH];
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        if (!ap_path(path, NULL, "%s/%s", results, folders[i])) ap_remove_stale_temps(path);
+}
+
 /* ---- JSON */
 
 static const char *text_of(const json_t *object, const char *key) {

@@ -30,6 +30,8 @@ typedef struct ap_tree_list {
 
 /* Makes the tree's folders, claims' too. */
 ap_status ap_tree_prepare(const char *results, ap_error *error);
+/* Removes temp files of dead processes from the folders of the tree itself. */
+void ap_tree_tidy(const char *results);
 /* Writes the list if there is none. */
 ap_status ap_tree_write_list(const char *results, const ap_tree_list *list, ap_error *error);
 /* AP_DATA if there is none (no result tree) or it is damaged. Free with ap_tree_free_list. */

@@ -4,6 +4,7 @@
 #include "harness/engine.h"
 #include "harness/host.h"
 #include "harness/interrupt.h"
+#include "harness/replicas.h"
 #include "harness/tree.h"
 #include "tensor/kernels/isa.h"
 
@@ -46,6 +47,8 @@ typedef struct trial {
     int64_t clock[CLOCKS]; /* submission time is the slowest rank's; evaluation and logging are rank 0's */
     int64_t last_checkpoint_ns, next_cancel_look_ns;
     int64_t agreement_ns; /* in the harness bucket: how the step went, waiting for the slowest rank */
+    int64_t first_step;   /* where this start began: the checkpoint's step, 0 without one */
+    bool replicas_differ; /* the failure, if there is one */
     bool reached[AP_SPLITS];
     uint8_t
         stop_reason[512]; /* the submission's, as text; kept by a checkpoint that is made before the last evaluation */
@@ -190,6 +193,8 @@ static ap_status add_set(ap_blob *blobs, int *n, const char *group, ap_params *s
     return AP_OK;
 }
 
+enum { OWN_BLOBS = 3 }; /* the first of `collect`: each rank has its own */
+
 /* All arrays that make up the trial, except the record's. Data is borrowed. *blobs is malloc'ed with room for the
  * record's. */
 static ap_status collect(trial *t, ap_blob **blobs, int *n, ap_error *error) {
@@ -210,20 +215,22 @@ static ap_status collect(trial *t, ap_blob **blobs, int *n, ap_error *error) {
     return AP_OK;
 }
 
+/* Collective. A checkpoint is rank 0's memory, and all ranks go on from it: it must be what the others have too. */
 static ap_status save(trial *t, ap_error *error) {
     ap_buckets_switch(&t->buckets, AP_BUCKET_CHECKPOINT);
     AP_TRY(ap_trial_host_gather(t->host, error));
-    ap_status status = AP_OK;
-    if (t->root) {
-        ap_blob *blobs = NULL;
-        int n = 0;
-        status = collect(t, &blobs, &n, error);
-        if (!status) {
-            n += ap_record_blobs(t->record, blobs + n);
-            status = ap_checkpoint_save(t->spec->directory, t->clock[STEP], t->identity, n, blobs, error);
-        }
-        free(blobs);
+    ap_blob *blobs = NULL;
+    int n = 0;
+    ap_status status = collect(t, &blobs, &n, error);
+    status = ap_group_agree(t->group, status, error);
+    if (!status)
+        status = ap_replicas_compare_blobs(t->group, t->clock[STEP], n - OWN_BLOBS, blobs + OWN_BLOBS,
+                                           &t->replicas_differ, error);
+    if (!status && t->root) {
+        n += ap_record_blobs(t->record, blobs + n);
+        status = ap_checkpoint_save(t->spec->directory, t->clock[STEP], t->identity, n, blobs, error);
     }
+    free(blobs);
     status = ap_group_agree(t->group, status, error);
     t->last_checkpoint_ns = ap_clock_ns();
     ap_buckets_switch(&t->buckets, AP_BUCKET_HARNESS);
@@ -299,6 +306,7 @@ static ap_status begin_or_resume(trial *t, ap_error *error) {
     AP_TRY(status);
     if (!resumed) return AP_OK;
     t->clock[PREEMPTIONS]++;
+    t->first_step = t->clock[STEP];
     ap_params_changed(ap_engine_params(t->engine));
     ap_params_changed(ap_engine_state(t->engine));
     ap_trial_host_set_step(t->host, t->clock[STEP]);
@@ -409,21 +417,6 @@ static ap_status advance(trial *t, double flags[FLAGS], ap_error *error) {
     return t->clock[EVALUATING] ? AP_OK : train_step(t, flags, error);
 }
 
-/* All ranks must hold the same parameters: a flipped bit in one replica ends the trial here and is named. Collective.
- */
-static ap_status check_replicas(trial *t, ap_digest *digest, ap_error *error) {
-    ap_digest all[1024];
-    *digest = ap_params_digest(ap_engine_params(t->engine));
-    AP_TRY(ap_group_allgather(t->group, digest, sizeof *digest, all, error));
-    for (int r = 1; r < ap_group_ranks(t->group); r++)
-        if (!ap_digest_equal(all[r], all[0]))
-            return ap_fail(error, AP_DATA,
-                           "the parameters of rank %d differ from those of rank 0 after step %" PRId64
-                           ": a memory error there, or a submission that does not compute the same on all ranks",
-                           r, t->clock[STEP]);
-    return AP_OK;
-}
-
 static void report(const trial *t, const ap_eval_row *row) {
     const ap_workload *w = t->problem->workload;
     double value = row->metric[AP_VALIDATION][w->target_metric];
@@ -459,7 +452,9 @@ static ap_status evaluate(trial *t, bool last, ap_error *error) {
     if (status == AP_INTERRUPTED) AP_TRY(save(t, error));
     AP_TRY(status);
     t->clock[EVALUATING] = 0;
-    AP_TRY(check_replicas(t, &row.parameter_digest, error));
+    row.parameter_digest = ap_params_digest(ap_engine_params(t->engine));
+    AP_TRY(ap_replicas_compare(t->group, t->clock[STEP], row.parameter_digest, "the parameters", &t->replicas_differ,
+                               error));
     ap_trial_host_evaluated(t->host, before, row.parameter_digest);
     AP_TRY(ap_group_agree(t->group, ap_trial_host_check(t->host, error), error));
     memcpy(row.metric, metrics, sizeof row.metric);
@@ -597,6 +592,13 @@ static bool belongs_to_trial(ap_status status) {
     return status == AP_SUBMISSION || status == AP_DATA || status == AP_NUMERIC || status == AP_CONFIG;
 }
 
+void ap_trial_tidy(const char *directory) {
+    ap_error error;
+    ap_remove_stale_temps(directory);
+    if (ap_checkpoint_remove_all(directory, &error))
+        ap_log(AP_RANK, AP_LOG_WARNING, "%s; the trial has its verdict and does not need it", error.text);
+}
+
 /* Writes the verdict; afterwards checkpoints are not needed. Collective. */
 static ap_status conclude(trial *t, ap_trial_outcome *outcome, ap_error *error) {
     ap_status status = AP_OK;
@@ -609,7 +611,7 @@ static ap_status conclude(trial *t, ap_trial_outcome *outcome, ap_error *error) 
         } else {
             if (outcome->status) ap_record_set_failure(t->record, outcome->status);
             status = ap_record_finish(t->record, outcome->verdict, outcome->reason, &t->buckets, error);
-            if (!status) ap_checkpoint_remove_all(t->spec->directory);
+            if (!status) ap_trial_tidy(t->spec->directory);
         }
         ap_log_live_end();
     }
@@ -644,15 +646,39 @@ static void destroy(trial *t) {
     free(t->hyperparameters);
 }
 
+/* From the last checkpoint, or the beginning, to where the loop ends. Collective. */
+static ap_status start(trial *t, ap_trial_outcome *outcome, ap_error *error) {
+    *outcome = (ap_trial_outcome){.best = NAN};
+    ap_buckets_start(&t->buckets, AP_BUCKET_SETUP);
+    t->last_checkpoint_ns = ap_clock_ns();
+    ap_status status = set_up(t, error);
+    ap_buckets_switch(&t->buckets, AP_BUCKET_HARNESS);
+    if (!status) status = train(t, outcome, error);
+    ap_group_set_activity(t->group, "the end of the trial"); /* train's text is gone */
+    return status;
+}
+
+/* Replicas that differ cost the steps since the last checkpoint, not the trial, unless they differ again before there
+ * is a new one: then it is no accident. Collective; all ranks decide alike. */
+static ap_status start_until_replicas_agree(trial *t, ap_trial_outcome *outcome, ap_error *error) {
+    for (int64_t before = -1;;) {
+        const trial fresh = {.spec = t->spec, .group = t->group, .root = t->root};
+        ap_status status = start(t, outcome, error);
+        if (!t->replicas_differ || t->first_step <= before) return status;
+        if (t->root)
+            ap_log(AP_RANK, AP_LOG_WARNING, "%s: %s; going on from the last checkpoint", t->spec->directory,
+                   error ? error->text : "replicas differ");
+        ap_status noted = t->root ? ap_record_event(t->record, "replicas_differ", NULL, error) : AP_OK;
+        AP_TRY(ap_group_agree(t->group, noted, error));
+        before = t->first_step;
+        destroy(t);
+        *t = fresh;
+    }
+}
+
 ap_status ap_trial_run(ap_group *group, const ap_trial_spec *spec, ap_trial_outcome *outcome, ap_error *error) {
     trial t = {.spec = spec, .group = group, .root = ap_group_rank(group) == 0};
-    *outcome = (ap_trial_outcome){.best = NAN};
-    ap_buckets_start(&t.buckets, AP_BUCKET_SETUP);
-    t.last_checkpoint_ns = ap_clock_ns();
-    ap_status status = set_up(&t, error);
-    ap_buckets_switch(&t.buckets, AP_BUCKET_HARNESS);
-    if (!status) status = train(&t, outcome, error);
-    ap_group_set_activity(group, "the end of the trial"); /* train's text is gone */
+    ap_status status = start_until_replicas_agree(&t, outcome, error);
     if (outcome->verdict == AP_VERDICT_DIVERGED) outcome->status = AP_NUMERIC;
     if (outcome->verdict == AP_VERDICT_RULE_VIOLATION) outcome->status = AP_SUBMISSION;
     if (status == AP_INTERRUPTED) { /* in set-up */
@@ -689,7 +715,7 @@ ap_status ap_trial_close(const ap_trial_spec *spec, ap_verdict verdict, const ch
     ap_status status = describe(&t, error);
     if (!status) status = open_for_verdict(&t, error);
     if (!status) status = ap_record_finish(t.record, verdict, reason, &t.buckets, error);
-    if (!status) ap_checkpoint_remove_all(spec->directory);
+    if (!status) ap_trial_tidy(spec->directory);
     destroy(&t);
     return status;
 }

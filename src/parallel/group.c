@@ -59,6 +59,9 @@ struct ap_group {
 int ap_group_rank(const ap_group *group) {
     return group->rank;
 }
+const char *ap_group_host(const ap_group *group, int rank) {
+    return group->peers[rank].host;
+}
 int ap_group_ranks(const ap_group *group) {
     return group->ranks;
 }

@@ -24,6 +24,7 @@ ap_status ap_group_create(MPI_Comm comm, int shards, double watchdog_s, ap_group
 void ap_group_destroy(ap_group *group);
 
 int ap_group_rank(const ap_group *group);
+const char *ap_group_host(const ap_group *group, int rank); /* name of that rank's host; borrowed */
 int ap_group_ranks(const ap_group *group);
 int ap_group_shards(const ap_group *group);
 int ap_group_first_shard(const ap_group *group);

@@ -170,7 +170,7 @@ static void test_other_files_are_left_alone(void) {
     for (int step = 1; step <= 3; step++) CHECK_OK(save_filled(folder(), step, 4));
     CHECK_INT(loaded_step(folder(), 4), 3);
     CHECK(!note[0]);
-    ap_checkpoint_remove_all(folder());
+    CHECK_OK(ap_checkpoint_remove_all(folder(), &error));
     CHECK_INT(ap_checkpoint_newest(folder()), -1);
     for (int i = 0; i < n; i++) CHECK(ap_file_exists(scratch(others[i])));
     CHECK_INT(scratch_files(), n);
@@ -181,7 +181,7 @@ static void test_no_checkpoint_is_no_error(void) {
     CHECK_INT(loaded_step(folder(), 4), -1);
     CHECK(!note[0]);
     CHECK_INT(loaded_step(scratch("no_such_folder"), 4), -1);
-    ap_checkpoint_remove_all(scratch("no_such_folder"));
+    CHECK_OK(ap_checkpoint_remove_all(scratch("no_such_folder"), &error));
     ap_checkpoint c;
     const char *file = scratch_write("a_file", "x", 1);
     CHECK_INT(ap_checkpoint_load(file, identity, &c, note, &error), AP_IO);

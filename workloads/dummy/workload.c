@@ -1,10 +1,11 @@
 /* dummy: a linear classifier on eight numbers, trained in an instant. It exists to test the harness: it can sleep,
- * fail, emit NaN, hang or crash on a chosen rank and step. */
+ * fail, emit NaN, flip a bit of a parameter, hang, stop or crash on a chosen rank and step. */
 #include "workload/workload.h"
 
 #include <fcntl.h>
 #include <math.h>
 #include <signal.h>
+#include <stdint.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -18,7 +19,8 @@ typedef struct dummy_model {
     int64_t fault_rank, fault_step;
 } dummy_model;
 
-static const char *const faults[] = {"none", "fail", "nan", "hang", "crash", "exit", NULL};
+static const char *const faults[] = {"none", "fail",  "nan",  "inf", "nan_gradient", "flip", "hang",
+                                     "stop", "crash", "exit", NULL};
 static const ap_option options[] = {
     {"sleep_ms", AP_OPTION_FLOAT, offsetof(dummy_model, sleep_ms), .max = 1e6, .fallback = "0",
      .help = "time a shard's forward pass sleeps, ms"},
@@ -51,9 +53,39 @@ static bool fault_is_due(const dummy_model *m, const ap_pass *pass) {
     return true;
 }
 
+static void spoil_gradient(ap_tape *tape, ap_tensor *y, void *context) {
+    ap_tensor *x = context;
+    bool accumulate;
+    float *grad = ap_tape_grad(tape, x, &accumulate);
+    for (int64_t i = 0; grad && i < x->size; i++) grad[i] = accumulate ? grad[i] + y->grad[i] : y->grad[i];
+    if (grad) grad[0] = NAN;
+}
+
+/* The same values, but their gradient will not be a number. */
+static ap_tensor *with_spoilt_gradient(ap_tape *tape, ap_tensor *x) {
+    ap_tensor *y = x ? ap_tape_tensor(tape, x->rank, x->shape) : NULL;
+    if (!y) return NULL;
+    memcpy(y->data, x->data, (size_t)x->size * sizeof *x->data);
+    ap_tape_record(tape, spoil_gradient, y, x, 1, &x);
+    return y;
+}
+
+/* A memory error in this rank's parameters. Added, as it happens once a shard: a second flip would mend it. */
+static void flip_a_bit(float *value) {
+    uint32_t bits;
+    memcpy(&bits, value, sizeof bits);
+    bits += 1U << 20;
+    memcpy(value, &bits, sizeof bits);
+}
+
 static void *misbehave(const dummy_model *m, ap_tape *tape, ap_tensor *logits) {
     if (!strcmp(m->fault, "fail")) return ap_tape_fail(tape, "dummy: a failure was asked for");
     if (!strcmp(m->fault, "nan") && logits) logits->data[0] = NAN;
+    for (int64_t i = 0; !strcmp(m->fault, "inf") && logits && i < logits->size; i += CLASSES)
+        logits->data[i] = -INFINITY;
+    if (!strcmp(m->fault, "nan_gradient")) return with_spoilt_gradient(tape, logits);
+    if (!strcmp(m->fault, "flip")) flip_a_bit(ap_tape_param(tape, 0)->data);
+    if (!strcmp(m->fault, "stop")) raise(SIGSTOP);
     if (!strcmp(m->fault, "crash")) raise(SIGKILL);
     if (!strcmp(m->fault, "exit")) _exit(3);
     while (!strcmp(m->fault, "hang")) pause();
