@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compares two result.h5 of the same job: all columns of /evaluations and /steps but the measured times must be equal to the bit."""
+"""Compares result.h5 files of the same job with the first one: all columns of /evaluations and /steps but the measured times must be equal to the bit."""
 import sys
 import h5py
 
@@ -12,8 +12,15 @@ def columns(file):
     return {n: v for n, v in found.items() if n.split("/")[0] in ("evaluations", "steps") and not n.split("/")[-1].startswith(TIMES)}
 
 
-a, b = (columns(h5py.File(p, "r")) for p in sys.argv[1:3])
-bad = sorted(set(a) ^ set(b))
-bad += [n for n in a if n in b and (a[n].shape != b[n].shape or a[n].tobytes() != b[n].tobytes())]
-print(f"{len(a)} columns, {len(a.get('evaluations/global_step', []))} evaluations, {len(a.get('steps/loss', []))} steps:", "differ: " + ", ".join(bad) if bad else "equal")
-sys.exit(1 if bad or not a else 0)
+a = columns(h5py.File(sys.argv[1], "r"))
+failed = not a
+for path in sys.argv[2:]:
+    b = columns(h5py.File(path, "r"))
+    bad = sorted(set(a) ^ set(b))
+    bad += [n for n in a if n in b and (a[n].shape != b[n].shape or a[n].tobytes() != b[n].tobytes())]
+    if bad or len(sys.argv) == 3:
+        print(f"{path}: {len(a)} columns, {len(a.get('evaluations/global_step', []))} evaluations, {len(a.get('steps/loss', []))} steps:", "differ: " + ", ".join(bad) if bad else "equal")
+    failed = failed or bool(bad)
+if len(sys.argv) > 3:
+    print(f"{len(sys.argv) - 2} results: {'some differ' if failed else 'all equal'}")
+sys.exit(1 if failed else 0)
