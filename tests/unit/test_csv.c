@@ -15,8 +15,8 @@ static ap_status open_text(const char *text, ap_csv *csv) {
 
 static void test_line_ends_and_marks(void) {
     static const char *const texts[] = {"a,b\n1,2\n", "a,b\r\n1,2\r\n",
-                                        "\xef\xbb\xbf"
-                                        "a,b\n1,2",
+                                        ("\xef\xbb\xbf"
+                                         "a,b\n1,2"),
                                         "a,b\n\n\r\n1,2\n\n"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         ap_csv csv;
