@@ -221,6 +221,7 @@ static ap_status take_over(const char *path, const char *old, size_t n, const ch
     if (!status && ours) {
         claim->taken = still_holds(path, old, n);
         if (claim->taken) status = ap_write_file(path, text, strlen(text), error);
+        if (status && still_holds(path, text, strlen(text))) unlink(path); /* in place, but its folder is not synced */
         if (status || !claim->taken) unlink(mark);
     }
     free(text);
