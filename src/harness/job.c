@@ -66,6 +66,10 @@ static const ap_option workload_options[] = {
     {"variant", AP_OPTION_STRING, WORKLOAD_AT(variant), .fallback = "", .help = "held-out variant; empty = the base"},
     {"data", AP_OPTION_STRING, WORKLOAD_AT(data), .fallback = "synthetic",
      .help = "packed file from `algoperf prepare`, or synthetic"},
+    {"label", AP_OPTION_STRING, WORKLOAD_AT(own_label), .fallback = "",
+     .help = "what trees and results call it, in place of its name: for a workload that is there twice"},
+    {"max_runtime_s", AP_OPTION_FLOAT, WORKLOAD_AT(max_runtime_s), .max = 1e9, .fallback = "0",
+     .help = "budget of its trials, s; 0 = the job's, or the workload's"},
 };
 #define SUBMISSION_AT(member) offsetof(ap_job_submission, member)
 static const ap_option submission_options[] = {
@@ -107,6 +111,20 @@ static ap_status locate(const ap_job *job, const ap_section *section, const char
     return ap_context(error, "%s", ap_section_where(section, key));
 }
 
+static ap_status make_label(const ap_section *section, ap_job_workload *w, ap_error *error) {
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.-";
+    const char *own = w->own_label;
+    enum { LONGEST = 48 };
+    if (strspn(own, letters) != strlen(own) || strlen(own) > LONGEST || *own == '.')
+        return ap_fail(error, AP_CONFIG, "%s: label = \"%.60s\" (must be at most %d letters, digits, '_', '-' or '.')",
+                       ap_section_where(section, "label"), own, LONGEST);
+    if (*own)
+        snprintf(w->label, sizeof w->label, "%s", own);
+    else
+        snprintf(w->label, sizeof w->label, "%.80s%s%.40s", w->name, *w->variant ? "_" : "", w->variant);
+    return AP_OK;
+}
+
 static ap_status open_workload(ap_job *job, const ap_section *section, ap_job_workload *w, ap_error *error) {
     static const char *const groups[] = {"options", NULL};
     AP_TRY(ap_section_read(section, workload_options, COUNT(workload_options), groups, w, error));
@@ -135,9 +153,7 @@ static ap_status open_workload(ap_job *job, const ap_section *section, ap_job_wo
         int64_t counts[AP_SPLITS] = {scale->train_examples, scale->validation_examples, scale->test_examples};
         AP_TRY(ap_dataset_synthetic(workload->generator, w->problem->model, 0, counts, &w->dataset, error));
     }
-    int n = snprintf(w->label, sizeof w->label, "%s%s%s", w->name, *w->variant ? "_" : "", w->variant);
-    if (n < 0 || (size_t)n >= sizeof w->label) return ap_fail(error, AP_CONFIG, "workload name too long: %s", w->name);
-    return AP_OK;
+    return make_label(section, w, error);
 }
 
 static ap_status open_submission(ap_job *job, const ap_section *section, int i, ap_error *error) {
@@ -178,6 +194,7 @@ static void describe(FILE *out, const ap_job *job) {
         if (job->budgets)
             fprintf(out, "  max_runtime_s = %.17g, eval_period_s = %.17g\n", w->problem->scale.max_runtime_s,
                     w->problem->scale.eval_period_s);
+        if (w->max_runtime_s > 0) fprintf(out, "  max_runtime_s = %.17g\n", w->max_runtime_s);
         for (size_t o = 0; o < table->option_count; o++) {
             ap_option_text(&table->options[o], w->problem->model, text, sizeof text);
             fprintf(out, "  %s = %s\n", table->options[o].name, text);
@@ -232,7 +249,7 @@ static ap_status check_lists(const ap_job *job, const ap_section *root, ap_error
     for (int i = 0; i < job->workloads; i++)
         for (int j = 0; j < i; j++)
             if (!strcmp(job->workload[i].label, job->workload[j].label))
-                return ap_fail(error, AP_CONFIG, "%s: workload %s is there twice; use a job file for each scale",
+                return ap_fail(error, AP_CONFIG, "%s: workload %s is there twice; give one a `label`",
                                ap_section_where(ap_section_element(root, "workloads", i), "name"),
                                job->workload[i].label);
     int64_t trials = 0;

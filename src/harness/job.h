@@ -38,11 +38,12 @@ typedef struct ap_job_settings {
 } ap_job_settings;
 
 typedef struct ap_job_workload {
-    char *name, *scale, *variant, *data;
+    char *name, *scale, *variant, *data, *own_label;
+    double max_runtime_s;      /* of this entry's trials; 0: the job's, or the workload's */
     const ap_section *options; /* group `options` of the job file; NULL: none */
     ap_problem *problem;
     ap_dataset *dataset; /* opened once a process */
-    char label[128];     /* folder name: name, _variant */
+    char label[128];     /* folder name: own_label, or name, _variant */
 } ap_job_workload;
 
 typedef struct ap_job_submission {

@@ -74,10 +74,11 @@ static void fill_head(trial *t) {
     const ap_trial_spec *spec = t->spec;
     const ap_job *job = spec->job;
     const ap_workload *w = t->problem->workload;
+    const ap_job_workload *entry = &job->workload[spec->workload];
     static const char *const directions[] = {"higher", "lower", "lower_or_equal"};
     t->head = (ap_record_head){
         .submission = job->submission[spec->submission].loaded->name,
-        .workload = w->name,
+        .workload = *entry->own_label ? entry->own_label : w->name,
         .variant = t->problem->variant,
         .scale = t->problem->scale.name,
         .data_set = ap_dataset_name(job->workload[spec->workload].dataset),
@@ -138,8 +139,9 @@ static double step_s(const ap_trial_spec *spec) {
 
 static double budget_s(const ap_trial_spec *spec) {
     const ap_job *job = spec->job;
-    double own = job->settings.max_runtime_s;
-    double budget = own > 0 ? own : job->workload[spec->workload].problem->scale.max_runtime_s;
+    const ap_job_workload *w = &job->workload[spec->workload];
+    double own = w->max_runtime_s > 0 ? w->max_runtime_s : job->settings.max_runtime_s;
+    double budget = own > 0 ? own : w->problem->scale.max_runtime_s;
     return job->ruleset == AP_SELF_TUNING ? budget * ap_rules_self_tuning_factor(job->rules) : budget;
 }
 

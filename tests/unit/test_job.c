@@ -80,6 +80,11 @@ static void test_workloads_are_checked(void) {
     with_lists("workloads = ( { name = \"dummy\"; options = { sleep_ms = -1; }; } );", submissions, 2, "sleep_ms");
     with_lists("workloads = ( { name = \"dummy\"; },\n { name = \"dummy\"; scale = \"full\"; } );", submissions, 3,
                "twice");
+    with_lists("workloads = ( { name = \"dummy\"; label = \"a/b\"; } );", submissions, 2, "a/b");
+    with_lists("workloads = ( { name = \"dummy\"; label = \".\"; } );", submissions, 2, "label");
+    with_lists("workloads = ( { name = \"dummy\"; max_runtime_s = -1.0; } );", submissions, 2, "max_runtime_s");
+    with_lists("workloads = ( { name = \"dummy\"; label = \"mnist\"; },\n { name = \"mnist\"; } );", submissions, 3,
+               "twice");
     with_lists("workloads = ( );", submissions, 0, "at least one");
 }
 
@@ -215,6 +220,17 @@ static void test_identity_covers_what_trains(void) {
     identity_of("results = \"r\";", "workloads = ( { name = \"dummy\"; scale = \"full\"; } );\n", other);
     CHECK(strcmp(base, other) != 0);
     identity_of("results = \"r\";", "workloads = ( { name = \"dummy\"; options = { fault_step = 2; }; } );\n", other);
+    CHECK(strcmp(base, other) != 0);
+}
+
+static void test_a_workload_may_be_there_twice_under_labels(void) {
+    start();
+    char base[AP_DIGEST_TEXT], other[AP_DIGEST_TEXT];
+    identity_of("results = \"r\";", "workloads = ( { name = \"dummy\"; }, { name = \"dummy\"; label = \"d2\"; } );\n",
+                base);
+    identity_of("results = \"r\";",
+                "workloads = ( { name = \"dummy\"; }, { name = \"dummy\"; label = \"d2\"; max_runtime_s = 3.0; } );\n",
+                other);
     CHECK(strcmp(base, other) != 0);
 }
 
@@ -373,6 +389,7 @@ static void test_rules_have_versions(void) {
 AP_TEST_MAIN(test_settings_are_checked, test_workloads_are_checked, test_submissions_are_checked,
              test_search_spaces_are_checked, test_missing_files_are_io_errors_with_their_place,
              test_results_must_be_named, test_too_many_trials_are_refused, test_identity_leaves_out_what_does_not_train,
-             test_identity_covers_what_trains, test_trials_and_points, test_self_tuning_has_one_trial,
-             test_studies_have_the_same_points, test_shuffled_studies_have_them_in_orders_of_their_own,
-             test_fresh_studies_go_on_in_the_sequence, test_points_are_shown, test_rules_have_versions)
+             test_identity_covers_what_trains, test_a_workload_may_be_there_twice_under_labels, test_trials_and_points,
+             test_self_tuning_has_one_trial, test_studies_have_the_same_points,
+             test_shuffled_studies_have_them_in_orders_of_their_own, test_fresh_studies_go_on_in_the_sequence,
+             test_points_are_shown, test_rules_have_versions)
