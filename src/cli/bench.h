@@ -13,6 +13,13 @@ ap_status ap_bench_gemm(int argc, char **argv, ap_error *error);
 /* Time of a training step outside the submission's own work. Initialises MPI. */
 ap_status ap_bench_overhead(int argc, char **argv, ap_error *error);
 
+/* A training step on 1, 2, 4, ... ranks of this world, the links between them, and a model of more. Initialises MPI. */
+ap_status ap_bench_scaling(int argc, char **argv, ap_error *error);
+
+/* Trials of uneven length on this world's ranks against the longest-first bound, claims alone, or a model of many
+ * groups on one metadata server. Initialises MPI, except for the model. */
+ap_status ap_bench_schedule(int argc, char **argv, ap_error *error);
+
 /* Convolutions of ResNet-50, forward and both gradients, against the fma peak and, where the program is built with it,
  * oneDNN. */
 ap_status ap_bench_conv(int argc, char **argv, ap_error *error);

@@ -12,6 +12,11 @@ ap_status ap_cli_parse(const ap_command *command, int argc, char **argv, const a
 ap_status ap_cli_integer(const char *name, const char *text, int64_t least, int64_t most, int64_t *value,
                          ap_error *error);
 ap_status ap_cli_number(const char *name, const char *text, double least, double most, double *value, ap_error *error);
+/* `run` before MPI_Init: a signal that comes early is remembered too, and whoever read the log may go away without
+ * ending the training. */
+void ap_run_guard_signals(void);
+/* AP_ENVIRONMENT if this process was started as one of many and MPI believes that it is alone. After MPI_Init. */
+ap_status ap_cli_check_launch(ap_error *error);
 /* Prints the error and returns its exit code. */
 int ap_cli_report(const ap_error *error);
 

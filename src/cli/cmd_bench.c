@@ -13,6 +13,8 @@ static const struct {
     {"conv", "convolutions of ResNet-50 against the fma peak and oneDNN", ap_bench_conv},
     {"step", "a workload's training step, part by part", ap_bench_step},
     {"update", "time and memory of a step of every training algorithm", ap_bench_update},
+    {"scaling", "a step on 1, 2, ... ranks, the reduction's share, and a model of up to 512", ap_bench_scaling},
+    {"schedule", "how well groups share a sweep, the cost of claims, and a model of many groups", ap_bench_schedule},
     {"overhead", "time of a training step outside the submission's own work", ap_bench_overhead},
 };
 enum { BENCHES = sizeof benches / sizeof *benches };

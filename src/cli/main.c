@@ -65,7 +65,7 @@ static void usage(FILE *out) {
 
 /* A process that a launcher started as one of many, and that MPI believes to be alone, is N runs in one place by
  * mistake: the launcher and the MPI library do not fit together. */
-static ap_status check_launch(ap_error *error) {
+ap_status ap_cli_check_launch(ap_error *error) {
     static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"};
     int ranks;
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
@@ -114,7 +114,7 @@ static int run_parallel(const ap_command *command, int argc, char **argv) {
     if (initialise_mpi(&argc, &argv, &error)) return ap_cli_report(&error);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
     ap_log_open(rank, rank == 0, getenv("ALGOPERF_DEBUG") ? AP_LOG_DEBUG : AP_LOG_INFO);
-    int code = check_launch(&error) ? ap_cli_report(&error) : command->run(argc, argv);
+    int code = ap_cli_check_launch(&error) ? ap_cli_report(&error) : command->run(argc, argv);
     MPI_Finalize();
     return code;
 }

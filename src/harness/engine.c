@@ -14,7 +14,7 @@ struct ap_engine {
     ap_reducer *reducer;
     ap_queue *queue;
     const ap_batch *batches; /* current, [local shards] */
-    int64_t drawn, passes_ns, forward_ns;
+    int64_t drawn, passes_ns, forward_ns, sums_ns;
     float *gradient;  /* the last sum */
     float *new_state; /* [local shards][state length] */
     double *state_doubles, *state_total;
@@ -253,15 +253,17 @@ ap_status ap_engine_loss_and_gradient(ap_engine *engine, int64_t step, int call,
         double *sums = e->shard_sums + s * N;
         ap_error failure = {0};
         if (!e->carried) {
-            int64_t start = ap_clock_ns();
+            int64_t begin = ap_clock_ns();
             ap_status status = run_shard(e, s, step, call, request, sums, &failure);
-            e->passes_ns += ap_clock_ns() - start;
+            e->passes_ns += ap_clock_ns() - begin;
             if (status) carry(e, status, &failure);
         }
         sums[FAILED] = e->carried ? 1 : 0;
         if (!request->no_gradient) ap_reducer_shard_end(e->reducer, s);
     }
+    int64_t start = ap_clock_ns();
     AP_TRY(ap_group_sum_shards(e->options.group, e->shard_sums, N, total, error));
+    e->sums_ns += ap_clock_ns() - start;
     if (total[FAILED] > 0) {
         float *unused; /* messages of the sum are under way into the reducer's arrays: they must arrive first */
         if (!request->no_gradient) AP_TRY(ap_reducer_finish(e->reducer, 1, &unused, error));
@@ -377,6 +379,7 @@ ap_engine_statistics ap_engine_get_statistics(const ap_engine *engine) {
     return (ap_engine_statistics){.data_wait_s = engine->queue ? ap_queue_waited_s(engine->queue) : 0,
                                   .passes_s = ap_clock_s(engine->passes_ns),
                                   .forward_s = ap_clock_s(engine->forward_ns),
+                                  .sums_s = ap_clock_s(engine->sums_ns),
                                   .reduction = ap_reducer_get_statistics(engine->reducer)};
 }
 

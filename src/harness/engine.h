@@ -57,6 +57,7 @@ ap_status ap_engine_evaluate(ap_engine *engine, double metrics[AP_SPLITS][AP_MAX
 typedef struct ap_engine_statistics {
     double data_wait_s, passes_s; /* passes: forward and backward of the local shards, progress of the sum included */
     double forward_s;             /* part of passes_s: forward passes and losses */
+    double sums_s;                /* sums over shards of loss and counts: where the ranks meet after their passes */
     ap_reducer_statistics reduction;
 } ap_engine_statistics;
 ap_engine_statistics ap_engine_get_statistics(const ap_engine *engine);

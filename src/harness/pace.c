@@ -28,6 +28,16 @@ static void visit_target(void *user, const ap_scale *scale, const char *dataset,
     if (!*s->first) snprintf(s->first, sizeof s->first, "%s", dataset);
 }
 
+/* Reads the training examples once; a failure will be met again by the queue. */
+static void make_examples(const ap_dataset *dataset) {
+    const double most_s = 20;
+    ap_example example = {0};
+    int64_t n = ap_dataset_count(dataset, AP_TRAIN), start = ap_clock_ns();
+    for (int64_t i = 0; i < n && ap_clock_s(ap_clock_ns() - start) < most_s; i++)
+        if (ap_dataset_read(dataset, AP_TRAIN, i, &example, NULL)) break;
+    ap_example_free(&example);
+}
+
 ap_status ap_pace_problem(const char *name, const char *scale, const char *data, ap_problem **problem,
                           ap_dataset **dataset, ap_error *error) {
     const ap_workload *w;
@@ -47,7 +57,10 @@ ap_status ap_pace_problem(const char *name, const char *scale, const char *data,
         status = ap_dataset_synthetic(w->generator, (*problem)->model, 0, counts, dataset, error);
         if (status) ap_problem_close(*problem);
     }
-    if (status) ap_dataset_close(*dataset);
+    if (status)
+        ap_dataset_close(*dataset);
+    else if (!data)
+        make_examples(*dataset);
     return status;
 }
 
@@ -172,12 +185,13 @@ ap_pace_parts ap_pace_get_parts(const ap_pace *pace) {
         .forward_s = now.forward_s - before->forward_s,
         .data_wait_s = now.data_wait_s - before->data_wait_s,
         .exposed_s = now.reduction.exposed_s - before->reduction.exposed_s,
+        .sums_s = now.sums_s - before->sums_s,
         .hidden_s = now.reduction.overlapped_s - before->reduction.overlapped_s,
         .agreement_s = ap_clock_s(pace->agreement_ns),
         .reduction = now.reduction,
     };
     parts.reduction.bytes_sent -= before->reduction.bytes_sent;
-    parts.update_s = parts.own_s - parts.passes_s - parts.data_wait_s - parts.exposed_s;
+    parts.update_s = parts.own_s - parts.passes_s - parts.data_wait_s - parts.exposed_s - parts.sums_s;
     return parts;
 }
 

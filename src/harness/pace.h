@@ -10,7 +10,8 @@
 
 /* Opens workload NAME, or NAME_VARIANT, at a scale with its synthetic data, or with the packed file `data` (NULL:
  * synthetic). A scale that has no targets for synthetic data is opened all the same: its shapes and batch count here,
- * not its target. AP_CONFIG as ap_problem_open; the caller closes both. Not collective. */
+ * not its target. Synthetic examples that are kept in memory are made now (for 20 s at most): a
+ * prepared data set need not make them. AP_CONFIG as ap_problem_open; the caller closes both. Not collective. */
 ap_status ap_pace_problem(const char *name, const char *scale, const char *data, ap_problem **problem,
                           ap_dataset **dataset, ap_error *error);
 
@@ -30,13 +31,15 @@ ap_status ap_pace_open(const ap_pace_options *options, ap_pace **pace, ap_error 
 ap_status ap_pace_steps(ap_pace *pace, int64_t n, double *step_s, ap_error *error);
 void ap_pace_close(ap_pace *pace); /* NULL is fine. Not collective */
 
-/* What the steps since ap_pace_open cost this rank, in seconds; the first four add up to own_s. */
+/* What the steps since ap_pace_open cost this rank, in seconds. */
 typedef struct ap_pace_parts {
     int64_t steps;
-    double own_s; /* all of it, as this rank's clock has it */
-    double passes_s, update_s /* update and everything else */, data_wait_s, exposed_s;
-    double forward_s;   /* part of passes_s */
-    double hidden_s;    /* part of passes_s: while the gradient sum was under way */
+    double own_s;                            /* as this rank's clock has it: the next five add up to it */
+    double passes_s, data_wait_s, exposed_s; /* exposed: waiting for the gradient sum */
+    double sums_s;                           /* sums of loss and counts, where ranks wait for slower ones */
+    double update_s;                         /* the rest: the submission's own work */
+    double forward_s;                        /* part of passes_s */
+    double hidden_s;                         /* part of passes_s: while the gradient sum was under way */
     double agreement_s; /* beside own_s: telling each other how the step went, waiting for the slowest rank */
     ap_reducer_statistics reduction;
 } ap_pace_parts;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "harness/claim.h"
 #include "harness/placement.h"
+#include "harness/schedule_model.h"
 #include "harness/tree.h"
 
 #include <math.h>
@@ -101,12 +102,14 @@ static bool is_void(sweep *s, const ap_trial_spec *t) {
 }
 
 /* The first trial to be had, in order; *found is its place in the list or -1. thorough: claims of others are looked at,
- * whether they are void. skip: leave as many to the groups with lower numbers, which look at the same time. */
+ * whether they are void, and no free trial is left out. skip: leave as many to the groups with lower numbers, which
+ * look at the same time. */
 static ap_status search(sweep *s, bool thorough, int skip, int *found, ap_error *error) {
     const char *results = s->job->settings.results;
     AP_TRY(ap_verdicts_list(results, s->list.n, s->finished, error));
     AP_TRY(ap_claims_list(results, s->list.n, s->claimed, error));
     s->held = 0;
+    int lost = 0; /* claims that another group was faster to take */
     for (int i = 0; i < s->list.n && *found < 0 && !ap_interrupted(); i++) {
         const ap_trial_spec *t = &s->list.trial[i];
         bool mine;
@@ -115,6 +118,8 @@ static ap_status search(sweep *s, bool thorough, int skip, int *found, ap_error 
         if (skip-- > 0) continue;
         AP_TRY(try_trial(s, t, &mine, error));
         if (mine) *found = i;
+        if (!thorough)
+            skip = ap_schedule_leap(s->number + (int)(ap_digest64(s->world, strlen(s->world)) >> 40), ++lost);
     }
     return AP_OK;
 }

@@ -32,8 +32,8 @@ static void refused(const char *top, const char *entries, int line, const char *
     CHECK_TEXT(error.text, part);
     snprintf(where, sizeof where, line ? "%s:%d: " : "%s: ", in_folder("b.cfg"), line);
     if (strncmp(error.text, where, strlen(where))) {
-        CHECK(!"the message begins with its place");
-        printf("    %s\n", error.text);
+        printf("%s:%d: the message begins elsewhere: %s\n", __FILE__, __LINE__, error.text);
+        ap_check_failures++;
     }
     ap_budgets_free(b);
 }
@@ -118,7 +118,7 @@ static void test_what_is_written_is_read_back(void) {
         CHECK_INT(ap_budgets_read(in_folder("w.cfg"), &again, &error), AP_CONFIG);
         CHECK_TEXT(error.text, "changed");
     } else {
-        CHECK(!"max_runtime_s = 5.0 is in the file");
+        CHECK_TEXT(whole, "max_runtime_s = 5.0");
     }
     free(whole);
     ap_budgets_free(b);
