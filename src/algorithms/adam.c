@@ -26,7 +26,7 @@ void ap_adam_scalars(const ap_rule_settings *s, int64_t t, double rate, void *sc
 }
 
 AP_RULE_CLONES
-void ap_adam_block(const void *scalars, int64_t n, float *restrict w, float *restrict g, float *const *states) {
+static void adam_kernel(const void *scalars, int64_t n, float *restrict w, float *restrict g, float *const *states) {
     const ap_adam s = *(const ap_adam *)scalars;
     float *restrict m = states[0], *restrict v = states[1];
     for (int64_t i = 0; i < n; i++) {
@@ -38,9 +38,12 @@ void ap_adam_block(const void *scalars, int64_t n, float *restrict w, float *res
         w[i] = w[i] * s.keep - s.step_size * mi / denominator;
     }
 }
+void ap_adam_block(const void *scalars, int64_t n, float *restrict w, float *restrict g, float *const *states) {
+    adam_kernel(scalars, n, w, g, states);
+}
 
 AP_RULE_CLONES
-void ap_nadamw_block(const void *scalars, int64_t n, float *restrict w, float *restrict g, float *const *states) {
+static void nadamw_kernel(const void *scalars, int64_t n, float *restrict w, float *restrict g, float *const *states) {
     const ap_adam s = *(const ap_adam *)scalars;
     float *restrict m = states[0], *restrict v = states[1];
     for (int64_t i = 0; i < n; i++) {
@@ -52,4 +55,7 @@ void ap_nadamw_block(const void *scalars, int64_t n, float *restrict w, float *r
         v[i] = vi;
         w[i] = w[i] * s.keep - s.step_size * numerator / denominator;
     }
+}
+void ap_nadamw_block(const void *scalars, int64_t n, float *restrict w, float *restrict g, float *const *states) {
+    nadamw_kernel(scalars, n, w, g, states);
 }

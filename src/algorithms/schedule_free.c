@@ -13,11 +13,15 @@ double ap_schedule_free_rate(ap_host *host, const ap_rule_settings *s, int64_t k
 }
 
 AP_RULE_CLONES
-void ap_schedule_free_lerp(const void *weight, int64_t n, float *restrict w, float *restrict g, float *const *states) {
+static void schedule_free_lerp_kernel(const void *weight, int64_t n, float *restrict w, float *restrict g,
+                                      float *const *states) {
     const float t = *(const float *)weight;
     const float *restrict z = states[0];
     (void)g;
     for (int64_t i = 0; i < n; i++) w[i] = ap_lerp(w[i], z[i], t);
+}
+void ap_schedule_free_lerp(const void *weight, int64_t n, float *restrict w, float *restrict g, float *const *states) {
+    schedule_free_lerp_kernel(weight, n, w, g, states);
 }
 
 bool ap_schedule_free_extrapolate(ap_host *host, double beta1) {
