@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Golden numbers of the published image models, on every instruction set and with OpenBLAS; those that are not copied here are looked for beside the repository.
+. "$(dirname "$0")/lib.sh"
+shared=$SOURCE/../shared/fixtures
+
+verify() { # LABEL FIXTURE
+  for isa in portable avx2 avx512; do
+    case $isa in
+    avx2) grep -qw avx2 /proc/cpuinfo || continue ;;
+    avx512) grep -qw avx512f /proc/cpuinfo || continue ;;
+    esac
+    expect 0 "^PASS" env ALGOPERF_ISA=$isa "$ALGOPERF" verify "$1" --fixture "$2"
+  done
+  expect 0 "^PASS" "$ALGOPERF" verify "$1" --fixture "$2" --math blas
+}
+for label in cifar fastmri imagenet_vit; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
+for label in imagenet_resnet imagenet_resnet_{silu,gelu,large_bn_init} imagenet_vit_{glu,post_ln,map} fastmri_{model_size,tanh,layernorm}; do
+  if [ -e "$shared/$label.h5" ]; then verify $label "$shared/$label.h5"; else echo "no fixture of $label here"; fi
+done
+expect 4 "is a fixture of" "$ALGOPERF" verify cifar --fixture "$SOURCE/tests/fixtures/fastmri.h5"
+expect 3 "no workload" "$ALGOPERF" verify imagenet_vit_odd --fixture "$SOURCE/tests/fixtures/imagenet_vit.h5"
+
+[ -n "$PYTHON" ] || { echo "no h5py: the altered fixtures are left out"; done_testing; }
+alter() { # FILE COPY PYTHON
+  cp "$SOURCE/tests/fixtures/$1.h5" "$T/$2.h5"
+  "$PYTHON" -c "import h5py; f = h5py.File('$T/$2.h5', 'r+'); $3"
+}
+alter cifar state "f['state/updated/bn1.running_var'][1] += 1e-3"
+expect 6 "running_var" "$ALGOPERF" verify cifar --fixture "$T/state.h5"
+alter cifar eval "f['outputs/eval_logits'][0, 0] += 1e-3"
+expect 6 "eval_logits" "$ALGOPERF" verify cifar --fixture "$T/eval.h5"
+alter fastmri ssim "f['outputs/eval_ssim_per_example'][1] += 1e-4"
+expect 6 "eval_ssim_per_example" "$ALGOPERF" verify fastmri --fixture "$T/ssim.h5"
+alter imagenet_vit mixup "f['extra/mixup/grads/head.weight'][2, 3] += 1e-2"
+expect 6 "head.weight" "$ALGOPERF" verify imagenet_vit --fixture "$T/mixup.h5"
+done_testing
