@@ -55,12 +55,14 @@ static ap_status check_file(const char *path, ap_error *error) {
     return AP_OK;
 }
 
-/* Do all segments lie within the file? dlopen maps them unseen and dies with SIGBUS on a file that is cut short; of
- * what is no ELF file it says so itself. */
+/* Do all segments, and the table of sections at the end, lie within the file? dlopen maps segments unseen and dies with
+ * SIGBUS on a file that is cut short; of what is no ELF file it says so itself. */
 static bool is_whole(const char *bytes, size_t n) {
     Elf64_Ehdr header = {0};
     if (n >= sizeof header) memcpy(&header, bytes, sizeof header);
     if (memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 || header.e_ident[EI_CLASS] != ELFCLASS64) return true;
+    size_t table = (size_t)header.e_shnum * header.e_shentsize;
+    if (header.e_shoff > n || table > n - header.e_shoff) return false;
     for (size_t i = 0; i < header.e_phnum; i++) {
         Elf64_Phdr segment;
         size_t at = header.e_phoff + i * sizeof segment;
