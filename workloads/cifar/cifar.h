@@ -1,5 +1,5 @@
-/* cifar: what this folder's files share. model.c: ResNet-18; data.c: images; workload.c: the table that the program
- * sees. Source: AlgoPerf reference code, workloads/cifar. */
+/* cifar: what this folder's files share. model.c: ResNet-18; data.c: images; prepare.c: the published files;
+ * workload.c: the table that the program sees. Source: AlgoPerf reference code, workloads/cifar. */
 #ifndef AP_WORKLOADS_CIFAR_CIFAR_H
 #define AP_WORKLOADS_CIFAR_CIFAR_H
 
@@ -25,5 +25,8 @@ void ap_cifar_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, cons
 /* ---- data.c */
 ap_collate ap_cifar_collate;
 extern const ap_generator ap_cifar_generator;
+
+/* ---- prepare.c */
+ap_status ap_cifar_prepare(const ap_prepare_options *options, ap_error *error);
 
 #endif

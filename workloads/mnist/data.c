@@ -1,14 +1,10 @@
 /* Images for mnist: what the model sees (collate), the built-in synthetic set, and the published files (prepare). */
 #include "workloads/mnist/mnist.h"
+#include "workloads/vision/prepare.h"
 
-#include "base/file.h"
-#include "base/log.h"
 #include "base/random.h"
-#include "data/idx.h"
 
 #include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 enum { SIDE = 28, PIXELS = SIDE * SIDE, CLASSES = 10, INPUTS = 0, TARGETS = 1, FIELDS = 2 };
@@ -201,107 +197,24 @@ const ap_generator ap_mnist_generator = {
 
 /* ---- prepare: MNIST's and Fashion-MNIST's own files */
 
-enum { TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS, FILES };
-static const char *const file_names[FILES] = {"train-images-idx3-ubyte", "train-labels-idx1-ubyte",
-                                              "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"};
-
-/* FOLDER/NAME, or FOLDER/NAME.gz if only that is there. */
-static ap_status read_published(const char *folder, const char *name, ap_idx *idx, ap_error *error) {
-    char path[AP_PATH];
-    AP_TRY(ap_path(path, error, "%s/%s", folder, name));
-    if (!ap_file_exists(path)) AP_TRY(ap_path(path, error, "%s/%s.gz", folder, name));
-    if (!ap_file_exists(path))
-        return ap_fail(error, AP_IO, "%s: has neither %s nor %s.gz; --from must name the folder of the IDX files",
-                       folder, name, name);
-    return ap_idx_read(path, idx, error);
-}
-
-static ap_status check_pair(const char *folder, const char *images_name, const ap_idx *images, const char *labels_name,
-                            const ap_idx *labels, ap_error *error) {
-    if (images->rank != 3 || images->shape[1] != SIDE || images->shape[2] != SIDE)
-        return ap_fail(error, AP_DATA, "%s/%s: rank %d, images of %" PRId64 " x %" PRId64 " (expected rank 3, 28 x 28)",
-                       folder, images_name, images->rank, images->shape[1], images->shape[2]);
-    if (labels->rank != 1)
-        return ap_fail(error, AP_DATA, "%s/%s: rank %d (expected 1)", folder, labels_name, labels->rank);
-    if (images->shape[0] != labels->shape[0])
-        return ap_fail(error, AP_DATA, "%s: %s has %" PRId64 " images, %s has %" PRId64 " labels", folder, images_name,
-                       images->shape[0], labels_name, labels->shape[0]);
-    for (int64_t i = 0; i < labels->size; i++)
-        if (labels->data[i] >= CLASSES)
-            return ap_fail(error, AP_DATA, "%s/%s: label %" PRId64 " is %d (expected 0 to %d)", folder, labels_name, i,
-                           labels->data[i], CLASSES - 1);
-    return AP_OK;
-}
-
-static ap_status read_files(const char *folder, ap_idx idx[FILES], ap_error *error) {
-    for (int i = 0; i < FILES; i++) AP_TRY(read_published(folder, file_names[i], &idx[i], error));
-    for (int i = 0; i < FILES; i += 2)
-        AP_TRY(check_pair(folder, file_names[i], &idx[i], file_names[i + 1], &idx[i + 1], error));
-    if (idx[TRAIN_IMAGES].shape[0] < 6 || idx[TEST_IMAGES].shape[0] < 1)
-        return ap_fail(error, AP_DATA,
-                       "%s: %" PRId64 " training and %" PRId64 " test images (at least 6 and 1 are needed)", folder,
-                       idx[TRAIN_IMAGES].shape[0], idx[TEST_IMAGES].shape[0]);
-    return AP_OK;
-}
-
-/* Without --name: "fashion-mnist" if the folder's own name has "fashion" in it, else "mnist". */
-static const char *default_name(const char *folder) {
-    char *whole = realpath(folder, NULL);
-    const char *last = whole ? strrchr(whole, '/') : NULL;
-    bool fashion = last && strcasestr(last, "fashion");
-    free(whole);
-    return fashion ? "fashion-mnist" : "mnist";
-}
-
-static void describe_source(const ap_idx idx[FILES], char *text, size_t size) {
-    size_t used = 0;
-    for (int i = 0; i < FILES && used < size; i++) {
-        char digest[AP_DIGEST_TEXT];
-        ap_digest_text(idx[i].digest, digest);
-        used += (size_t)snprintf(text + used, size - used, "%s%s xxh3_128=%s", i ? "; " : "", file_names[i], digest);
-    }
-}
-
-static ap_status pack_split(ap_packer *packer, ap_split split, const ap_idx *images, const ap_idx *labels,
-                            int64_t first, int64_t count, ap_error *error) {
-    ap_example example = {0};
-    ap_status status = ap_example_reserve(&example, FIELDS, ap_mnist_generator.field, NULL, error);
-    if (status == AP_OK) status = ap_packer_begin(packer, split, count, NULL, error);
-    for (int64_t i = first; status == AP_OK && i < first + count; i++) {
-        memcpy(example.data[INPUTS], images->data + i * PIXELS, PIXELS);
-        memcpy(example.data[TARGETS], labels->data + i, 1);
-        status = ap_packer_append(packer, &example, error);
-    }
-    ap_example_free(&example);
-    return status;
-}
-
-static ap_status pack(const ap_prepare_options *options, const ap_idx idx[FILES], ap_error *error) {
-    char source[512];
-    describe_source(idx, source, sizeof source);
-    const char *name = options->name ? options->name : default_name(options->from);
-    ap_packer *packer;
-    AP_TRY(ap_packer_create(options->to, "mnist", name, source, FIELDS, ap_mnist_generator.field, &packer, error));
-    if (!packer) return AP_OK; /* already there */
-
-    /* The published split: the last sixth, 10,000 of the 60,000 training images, is for validation. */
-    int64_t all = idx[TRAIN_IMAGES].shape[0], validation = all / 6, train = all - validation;
-    ap_log(AP_GLOBAL, AP_LOG_INFO, "mnist: validation is the last %" PRId64 " of the %" PRId64 " training images",
-           validation, all);
-    const ap_idx *images = &idx[TRAIN_IMAGES], *labels = &idx[TRAIN_LABELS];
-    ap_status status = pack_split(packer, AP_TRAIN, images, labels, 0, train, error);
-    if (status == AP_OK) status = pack_split(packer, AP_VALIDATION, images, labels, train, validation, error);
-    images = &idx[TEST_IMAGES], labels = &idx[TEST_LABELS];
-    if (status == AP_OK) status = pack_split(packer, AP_TEST, images, labels, 0, images->shape[0], error);
-    if (status == AP_OK) return ap_packer_commit(packer, error);
-    ap_packer_abandon(packer);
-    return status;
+static void store(const uint8_t *published, uint8_t *stored) {
+    memcpy(stored, published, PIXELS);
 }
 
 ap_status ap_mnist_prepare(const ap_prepare_options *options, ap_error *error) {
-    ap_idx idx[FILES] = {0};
-    ap_status status = read_files(options->from, idx, error);
-    if (status == AP_OK) status = pack(options, idx, error);
-    for (int i = 0; i < FILES; i++) free(idx[i].data);
+    ap_idx_folder folder;
+    ap_status status = ap_idx_folder_read(options->from, SIDE, CLASSES, &folder, error);
+    if (status == AP_OK) {
+        ap_image_pack pack = {.workload = "mnist",
+                              .data_set = folder.name,
+                              .source = folder.source,
+                              .field = ap_mnist_generator.field,
+                              .train = ap_idx_images(&folder, false),
+                              .test = ap_idx_images(&folder, true),
+                              .store = store};
+        pack.validation = pack.train.count / 6; /* the published split: 10,000 of 60,000 */
+        status = ap_pack_images(options, &pack, error);
+    }
+    ap_idx_folder_free(&folder);
     return status;
 }

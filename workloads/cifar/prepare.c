@@ -1,0 +1,151 @@
+/* algoperf prepare cifar: CIFAR-10's binary files (Krizhevsky 2009, "binary version"), or the IDX files of MNIST and
+ * Fashion-MNIST as a small real set. */
+#include "workloads/vision/prepare.h"
+#include "workloads/cifar/cifar.h"
+
+#include "base/file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SIDE = 32, PIXELS = SIDE * SIDE, COLOURS = 3, CLASSES = 10, RECORD = 1 + COLOURS * PIXELS };
+
+/* ---- CIFAR-10: six files of records, each one byte of class and the red, the green and the blue pixels */
+
+enum { TRAIN_FILES = 5, FILES = TRAIN_FILES + 1 };
+static const char *const file_names[FILES] = {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin",
+                                              "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"};
+static const size_t LARGEST = 1 << 28;
+
+typedef struct binary_files {
+    uint8_t *records; /* those of all files, in their order; as many in each */
+    int64_t each;
+    char source[512];
+} binary_files;
+
+static ap_status check_records(const char *path, const uint8_t *records, int64_t n, ap_error *error) {
+    for (int64_t i = 0; i < n; i++)
+        if (records[i * RECORD] >= CLASSES)
+            return ap_fail(error, AP_DATA, "%s: label %lld is %d (expected 0 to %d)", path, (long long)i,
+                           records[i * RECORD], CLASSES - 1);
+    return AP_OK;
+}
+
+/* The first file says how many records the others must have. */
+static ap_status take(binary_files *f, int i, const char *path, const char *bytes, size_t n, ap_error *error) {
+    if (n == 0 || n % RECORD)
+        return ap_fail(error, AP_DATA, "%s: %zu bytes; expected records of %d bytes: the file is truncated or another",
+                       path, n, RECORD);
+    const int64_t count = (int64_t)(n / RECORD);
+    if (i == 0) {
+        f->each = count;
+        f->records = malloc(FILES * n);
+        if (!f->records) return ap_fail(error, AP_ENVIRONMENT, "%s: out of memory (%zu bytes)", path, FILES * n);
+    }
+    if (count != f->each)
+        return ap_fail(error, AP_DATA, "%s: %lld images, %s has %lld (all six files have the same number)", path,
+                       (long long)count, file_names[0], (long long)f->each);
+    uint8_t *to = f->records + i * f->each * RECORD;
+    memcpy(to, bytes, n);
+    AP_TRY(check_records(path, to, count, error));
+    char digest[AP_DIGEST_TEXT];
+    ap_digest_text(ap_digest_of(to, n), digest);
+    const size_t used = strlen(f->source);
+    snprintf(f->source + used, sizeof f->source - used, "%s%s xxh3_128=%s", i ? "; " : "", file_names[i], digest);
+    return AP_OK;
+}
+
+static ap_status read_binary(const char *folder, binary_files *f, ap_error *error) {
+    for (int i = 0; i < FILES; i++) {
+        char path[AP_PATH], *bytes;
+        size_t n;
+        AP_TRY(ap_path(path, error, "%s/%s", folder, file_names[i]));
+        if (!ap_file_exists(path))
+            return ap_fail(error, AP_IO, "%s: is missing; --from must name the folder of CIFAR-10's six binary files",
+                           path);
+        AP_TRY(ap_read_file(path, LARGEST, &bytes, &n, error));
+        ap_status status = take(f, i, path, bytes, n, error);
+        free(bytes);
+        AP_TRY(status);
+    }
+    return AP_OK;
+}
+
+static void store_planes(const uint8_t *published, uint8_t *stored) {
+    for (int i = 0; i < PIXELS; i++)
+        for (int c = 0; c < COLOURS; c++) stored[i * COLOURS + c] = published[c * PIXELS + i];
+}
+
+static ap_labelled_images records(const binary_files *f, int file, int files) {
+    const uint8_t *first = f->records + file * f->each * RECORD;
+    return (ap_labelled_images){
+        .images = first + 1, .labels = first, .image_stride = RECORD, .label_stride = RECORD, .count = files * f->each};
+}
+
+static ap_status prepare_binary(const ap_prepare_options *options, ap_error *error) {
+    binary_files f = {0};
+    ap_status status = read_binary(options->from, &f, error);
+    if (status == AP_OK) {
+        ap_image_pack pack = {.workload = "cifar",
+                              .data_set = "cifar-10",
+                              .source = f.source,
+                              .field = ap_cifar_generator.field,
+                              .train = records(&f, 0, TRAIN_FILES),
+                              .test = records(&f, TRAIN_FILES, 1),
+                              .store = store_planes};
+        pack.validation = pack.train.count / 10; /* the published split: 5,000 of 50,000 */
+        status = ap_pack_images(options, &pack, error);
+    }
+    free(f.records);
+    return status;
+}
+
+/* ---- IDX: a grey image in the middle of a black one, the same in all colours */
+
+enum { GREY = 28, MARGIN = (SIDE - GREY) / 2 };
+
+static void store_grey(const uint8_t *published, uint8_t *stored) {
+    memset(stored, 0, COLOURS * PIXELS);
+    for (int y = 0; y < GREY; y++)
+        for (int x = 0; x < GREY; x++)
+            memset(stored + ((y + MARGIN) * SIDE + x + MARGIN) * COLOURS, published[y * GREY + x], COLOURS);
+}
+
+static ap_status prepare_idx(const ap_prepare_options *options, ap_error *error) {
+    ap_idx_folder folder;
+    ap_status status = ap_idx_folder_read(options->from, GREY, CLASSES, &folder, error);
+    if (status == AP_OK) {
+        ap_image_pack pack = {.workload = "cifar",
+                              .data_set = folder.name,
+                              .source = folder.source,
+                              .field = ap_cifar_generator.field,
+                              .train = ap_idx_images(&folder, false),
+                              .test = ap_idx_images(&folder, true),
+                              .store = store_grey};
+        pack.validation = pack.train.count / 6; /* as the workload mnist splits them */
+        status = ap_pack_images(options, &pack, error);
+    }
+    ap_idx_folder_free(&folder);
+    return status;
+}
+
+ap_status ap_cifar_prepare(const ap_prepare_options *options, ap_error *error) {
+    bool binary = false;
+    for (int i = 0; i < FILES; i++) {
+        char path[AP_PATH];
+        AP_TRY(ap_path(path, error, "%s/%s", options->from, file_names[i]));
+        binary = binary || ap_file_exists(path);
+    }
+    const bool idx = ap_idx_folder_is(options->from);
+    if (binary && idx)
+        return ap_fail(error, AP_DATA, "%s: has CIFAR-10's binary files and IDX files; give each a folder of its own",
+                       options->from);
+    if (!binary && !idx)
+        return ap_fail(
+            error, AP_IO,
+            "%s: has neither CIFAR-10's binary files (%s, ...) nor IDX files (train-images-idx3-ubyte, plain "
+            "or .gz, ...)",
+            options->from, file_names[0]);
+    return binary ? prepare_binary(options, error) : prepare_idx(options, error);
+}

@@ -1,0 +1,42 @@
+/* From published files of labelled images, all of one size, to a packed file: the IDX folder, and the packing itself.
+ */
+#ifndef AP_WORKLOADS_VISION_PREPARE_H
+#define AP_WORKLOADS_VISION_PREPARE_H
+
+#include "data/idx.h"
+#include "workload/workload.h"
+
+/* ---- the folder of MNIST's and Fashion-MNIST's files, each plain or .gz: {train,t10k}-{images-idx3,labels-idx1}-ubyte
+ */
+enum { AP_IDX_TRAIN_IMAGES, AP_IDX_TRAIN_LABELS, AP_IDX_TEST_IMAGES, AP_IDX_TEST_LABELS, AP_IDX_FILES };
+typedef struct ap_idx_folder {
+    ap_idx file[AP_IDX_FILES];
+    const char *name; /* "fashion-mnist" if the folder's own name has "fashion" in it, else "mnist" */
+    char source[512]; /* the files and their digests */
+} ap_idx_folder;
+bool ap_idx_folder_is(const char *path); /* it has the training images */
+/* AP_IO: a file is missing. AP_DATA: not images of side x side, not as many labels, a label that is no class. Freed by
+ * ap_idx_folder_free, also after a failure. */
+ap_status ap_idx_folder_read(const char *path, int64_t side, int classes, ap_idx_folder *folder, ap_error *error);
+void ap_idx_folder_free(ap_idx_folder *folder);
+
+/* ---- packing */
+
+/* Image i begins at images + i image_stride, its label is labels[i label_stride]. Borrowed. */
+typedef struct ap_labelled_images {
+    const uint8_t *images, *labels;
+    int64_t image_stride, label_stride, count;
+} ap_labelled_images;
+ap_labelled_images ap_idx_images(const ap_idx_folder *folder, bool test);
+
+typedef struct ap_image_pack {
+    const char *workload, *data_set, *source;
+    const ap_field *field; /* two: pixels of a fixed shape, uint8; class, uint8 [] */
+    ap_labelled_images train, test;
+    int64_t validation;                                       /* the last ones of `train` */
+    void (*store)(const uint8_t *published, uint8_t *stored); /* one image, as the first field has it */
+} ap_image_pack;
+/* As ap_packer_create: an equal file that is there already is left alone. AP_DATA without examples for a split. */
+ap_status ap_pack_images(const ap_prepare_options *options, const ap_image_pack *pack, ap_error *error);
+
+#endif
