@@ -1,4 +1,5 @@
 ap_unit_test(idx ap_data)
+ap_unit_test(nifti ap_data)
 ap_unit_test(batch ap_data)
 ap_unit_test(packer ap_data)
 ap_unit_test(dataset ap_data)

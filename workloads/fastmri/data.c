@@ -46,15 +46,35 @@ static ap_status add_arrays(const ap_collate_key *key, int64_t n, int64_t padded
     return AP_OK;
 }
 
+static int64_t target_side(const ap_example *e) {
+    return (int64_t)sqrt((double)e->length[AP_FASTMRI_TARGET]);
+}
+
 static ap_status check_example(const ap_fastmri_model *m, const ap_example *e, ap_error *error) {
     const int32_t *size = e->data[AP_FASTMRI_SIZE];
     if (size[0] < 1 || size[1] < 1 || e->length[AP_FASTMRI_KSPACE] != 2 * (int64_t)size[0] * size[1])
         return ap_fail(error, AP_DATA, "a slice of %d x %d with %lld numbers in k-space (2 for each point are needed)",
                        size[0], size[1], (long long)e->length[AP_FASTMRI_KSPACE]);
-    if (e->length[AP_FASTMRI_TARGET] != m->image_size * m->image_size)
-        return ap_fail(error, AP_DATA, "a target image of %lld pixels (the model's have %lld x %lld)",
+    const int64_t side = target_side(e);
+    if (side * side != e->length[AP_FASTMRI_TARGET] || side < m->image_size)
+        return ap_fail(error, AP_DATA, "a target image of %lld pixels (a square of at least the model's %lld x %lld)",
                        (long long)e->length[AP_FASTMRI_TARGET], (long long)m->image_size, (long long)m->image_size);
+    if (size[0] < side || size[1] < side)
+        return ap_fail(error, AP_DATA, "a slice of %d x %d in k-space (its image needs %lld x %lld)", size[0], size[1],
+                       (long long)side, (long long)side);
     return AP_OK;
+}
+
+/* What of the target the preprocessing takes of the input: the middle [size, size] of [h, w], of which the target is
+ * the middle [side, side]. */
+static void crop_target(const ap_fastmri_model *m, const ap_example *e, float *out) {
+    const int64_t side = target_side(e), size = m->image_size;
+    const int32_t *extent = e->data[AP_FASTMRI_SIZE];
+    const int64_t top = (extent[0] - size) / 2 - (extent[0] - side) / 2,
+                  left = (extent[1] - size) / 2 - (extent[1] - side) / 2;
+    const float *target = e->data[AP_FASTMRI_TARGET];
+    for (int64_t i = 0; i < size; i++)
+        memcpy(out + i * size, target + (top + i) * side + left, (size_t)size * sizeof *out);
 }
 
 static ap_status collate_one(const ap_fastmri_model *m, const ap_collate_key *key, const ap_example *e, int64_t i,
@@ -68,14 +88,10 @@ static ap_status collate_one(const ap_fastmri_model *m, const ap_collate_key *ke
         status = ap_fail(error, AP_ENVIRONMENT, "out of memory for a slice of %d x %d", size[0], size[1]);
     if (!status) {
         draw_mask(key, *(const int64_t *)e->data[AP_FASTMRI_INDEX], size[1], draws, keep);
-        const ap_fastmri_slice slice = {size[0],
-                                        size[1],
-                                        m->image_size,
-                                        m->image_size,
-                                        e->data[AP_FASTMRI_KSPACE],
-                                        keep,
-                                        e->data[AP_FASTMRI_TARGET]};
-        const int64_t at = i * m->image_size * m->image_size;
+        const int64_t side = m->image_size, at = i * side * side;
+        crop_target(m, e, a->targets + at); /* normalised in place */
+        const ap_fastmri_slice slice = {size[0], size[1],        side, side, e->data[AP_FASTMRI_KSPACE],
+                                        keep,    a->targets + at};
         status = ap_fastmri_preprocess(&slice, work, a->inputs + at, a->targets + at, &a->mean[i], &a->std[i], error);
         a->volume_max[i] = *(const float *)e->data[AP_FASTMRI_VOLUME_MAX];
     }

@@ -1,6 +1,6 @@
 /* fastmri: what this folder's files share. model.c: the U-Net, its loss and metric; kspace.c: from k-space to the
- * model's images; data.c: examples; workload.c: the table that the program sees. Source: AlgoPerf reference code,
- * workloads/fastmri; Zbontar et al., "fastMRI", arXiv 1811.08839. */
+ * model's images; data.c: examples; volume.c and prepare.c: the published files; workload.c: the table that the program
+ * sees. Source: AlgoPerf reference code, workloads/fastmri; Zbontar et al., "fastMRI", arXiv 1811.08839. */
 #ifndef AP_WORKLOADS_FASTMRI_FASTMRI_H
 #define AP_WORKLOADS_FASTMRI_FASTMRI_H
 
@@ -68,5 +68,8 @@ enum {
     }
 ap_collate ap_fastmri_collate;
 extern const ap_generator ap_fastmri_generator;
+
+/* ---- prepare.c */
+ap_status ap_fastmri_prepare(const ap_prepare_options *options, ap_error *error);
 
 #endif
