@@ -62,7 +62,8 @@ static void add(words *w, const char *format, ...) {
 }
 
 /* Hosts of a place as "n1,n2", each followed by `behind`. */
-static void host_list(const ap_allocation *a, const ap_group_place *place, const char *behind, char *text, size_t size) {
+static void host_list(const ap_allocation *a, const ap_group_place *place, const char *behind, char *text,
+                      size_t size) {
     size_t used = 0;
     *text = '\0';
     for (int h = 0; h < place->hosts && used < size; h++) {
@@ -374,7 +375,7 @@ static ap_status prepare(launcher *l, ap_error *error) {
     for (int i = 0; i < l->list.n; i++) l->place[l->list.trial[i].index] = i;
     for (int i = 0; i < l->worlds; i++) l->world[i].place = &l->plan.place[i];
     AP_TRY(ap_sweep_enter(job, &l->list, error));
-    ap_sweep_check_verdicts(job, &l->list);
+    AP_TRY(ap_sweep_check_verdicts(job, &l->list, error));
     ap_log(AP_GLOBAL, AP_LOG_INFO, "%s: up to %d group%s of %d rank%s on %d host%s, each a world of its own, by %s",
            job->path, l->worlds, l->worlds == 1 ? "" : "s", l->plan.place[0].ranks,
            l->plan.place[0].ranks == 1 ? "" : "s", l->allocation.n, l->allocation.n == 1 ? "" : "s",

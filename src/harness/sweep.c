@@ -277,7 +277,7 @@ static ap_status start(sweep *s, MPI_Comm comm, ap_error *error) {
     }
     if (!status && ap_group_rank(s->group) == 0) {
         status = ap_sweep_enter(s->job, &s->list, error);
-        if (!status && !s->launched && s->number == 0) ap_sweep_check_verdicts(s->job, &s->list);
+        if (!status && !s->launched && s->number == 0) status = ap_sweep_check_verdicts(s->job, &s->list, error);
     }
     return ap_group_agree(s->group, status, error);
 }

@@ -36,7 +36,7 @@ void ap_trial_list_free(ap_trial_list *list);
 /* Makes the tree or joins it; AP_CONFIG if it is another job's. Not collective. */
 ap_status ap_sweep_enter(const ap_job *job, const ap_trial_list *list, ap_error *error);
 /* Looks at the whole index again (a stat for each verdict): trials whose result is gone or changed shall run again. */
-void ap_sweep_check_verdicts(const ap_job *job, const ap_trial_list *list);
+ap_status ap_sweep_check_verdicts(const ap_job *job, const ap_trial_list *list, ap_error *error);
 /* The tree as it is now; the status that a run ends with, with its text. Not collective. */
 ap_status ap_sweep_count(const ap_job *job, const ap_trial_list *list, const char *world, ap_sweep_summary *summary,
                          ap_error *error);

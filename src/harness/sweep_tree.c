@@ -102,14 +102,16 @@ ap_status ap_sweep_enter(const ap_job *job, const ap_trial_list *list, ap_error 
     return write_list(job, list, error);
 }
 
-void ap_sweep_check_verdicts(const ap_job *job, const ap_trial_list *list) {
+ap_status ap_sweep_check_verdicts(const ap_job *job, const ap_trial_list *list, ap_error *error) {
     unsigned char *finished = malloc((size_t)list->n);
-    if (finished && !ap_verdicts_list(job->settings.results, list->n, finished, NULL))
-        for (int i = 0; i < list->n; i++) {
-            const ap_trial_spec *t = &list->trial[i];
-            if (finished[t->index]) ap_verdict_check(job->settings.results, t->index, t->directory);
-        }
+    if (!finished) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
+    ap_status status = ap_verdicts_list(job->settings.results, list->n, finished, error);
+    for (int i = 0; !status && i < list->n; i++) {
+        const ap_trial_spec *t = &list->trial[i];
+        if (finished[t->index]) status = ap_verdict_check(job->settings.results, t->index, t->directory, error);
+    }
     free(finished);
+    return status;
 }
 
 /* ---- the tree as it is now */

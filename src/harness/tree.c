@@ -4,6 +4,7 @@
 #include "harness/claim.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
@@ -246,13 +247,18 @@ ap_status ap_verdict_read(const char *results, int trial, const char *directory,
     return verdict != AP_VERDICT_RUNNING ? AP_OK : ap_result_summarise(directory, summary, error);
 }
 
-void ap_verdict_check(const char *results, int trial, const char *directory) {
+ap_status ap_verdict_check(const char *results, int trial, const char *directory, ap_error *error) {
     int64_t bytes, changed_ns;
+    char path[AP_PATH];
     json_t *entry = read_entry(results, trial);
     bool good = stamp_of(directory, &bytes, &changed_ns) && verdict_of(entry) != AP_VERDICT_RUNNING &&
                 number_of(entry, "result_bytes") == bytes && number_of(entry, "result_changed_ns") == changed_ns;
     json_decref(entry);
-    if (!good) ap_verdict_forget(results, trial);
+    if (good) return AP_OK;
+    AP_TRY(entry_path(path, results, "verdicts", trial, error));
+    if (unlink(path) == 0 || errno == ENOENT) return AP_OK;
+    return ap_fail_errno(error, AP_IO, "%s: %s/result.h5 is gone or was changed, and its entry cannot be removed", path,
+                         directory);
 }
 
 static void forget(const char *results, const char *folder, int trial) {

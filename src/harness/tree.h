@@ -51,8 +51,8 @@ ap_status ap_verdicts_list(const char *results, int trials, unsigned char *finis
 ap_status ap_verdict_read(const char *results, int trial, const char *directory, ap_result_summary *summary,
                           ap_error *error);
 /* Drops the trial from the index unless its result.h5 still has the size and time of change it had then: a file that
- * was removed or written to is looked at again. One stat. */
-void ap_verdict_check(const char *results, int trial, const char *directory);
+ * was removed or written to is looked at again. One stat. AP_IO: the entry is stale and cannot be removed. */
+ap_status ap_verdict_check(const char *results, int trial, const char *directory, ap_error *error);
 void ap_verdict_forget(const char *results, int trial);
 
 /* ---- cancelling */

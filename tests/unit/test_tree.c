@@ -136,14 +136,14 @@ static void test_a_result_that_changed_is_dropped_from_the_index(void) {
     new_tree();
     write_result("some bytes");
     record();
-    ap_verdict_check(folder, 1, in_folder(trials[1].path));
+    CHECK_INT(ap_verdict_check(folder, 1, in_folder(trials[1].path), NULL), AP_OK);
     CHECK(finished(1));
     write_result("longer bytes"); /* times of change have the grain of a clock tick */
-    ap_verdict_check(folder, 1, in_folder(trials[1].path));
+    CHECK_INT(ap_verdict_check(folder, 1, in_folder(trials[1].path), NULL), AP_OK);
     CHECK(!finished(1));
     record();
     unlink(in_folder("nadamw/study_1/mnist/trial_2/result.h5"));
-    ap_verdict_check(folder, 1, in_folder(trials[1].path));
+    CHECK_INT(ap_verdict_check(folder, 1, in_folder(trials[1].path), NULL), AP_OK);
     CHECK(!finished(1));
 }
 
@@ -156,7 +156,7 @@ static void test_damaged_entries_of_the_index(void) {
         CHECK_INT(ap_write_file(in_folder(".sweep/verdicts/000001"), texts[i], strlen(texts[i]), NULL), AP_OK);
         CHECK_INT(ap_verdict_read(folder, 1, in_folder(trials[1].path), &found, NULL), AP_OK);
         CHECK_INT(found.evaluations, -1);
-        ap_verdict_check(folder, 1, in_folder(trials[1].path));
+        CHECK_INT(ap_verdict_check(folder, 1, in_folder(trials[1].path), NULL), AP_OK);
         CHECK(!finished(1));
     }
     CHECK_INT(ap_write_file(in_folder(".sweep/verdicts/000001x"), "", 0, NULL), AP_OK);
