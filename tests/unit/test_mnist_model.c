@@ -65,7 +65,7 @@ static ap_status evaluate(int64_t n, const float *logits, const int64_t *targets
     if (weights) add_array(&batch, "weights", AP_F32, n, sizeof *weights, weights);
     ap_tape_begin(tape, &(ap_pass){0});
     ap_tensor *z = ap_tape_input(tape, logits, 2, (int64_t[]){n, 10});
-    ap_mnist_evaluate(&model, tape, z, &batch, sums);
+    ap_classification_evaluate(&model, tape, z, &batch, sums);
     ap_status status = ap_tape_status(tape, error);
     ap_batch_free(&batch);
     ap_tape_destroy(tape);
@@ -116,7 +116,7 @@ static void check_refused(const ap_batch *batch, const char *text) {
     ap_error error = {0};
     ap_tape_begin(tape, &(ap_pass){0});
     ap_tensor *logits = ap_mnist_forward(&model, tape, batch);
-    CHECK(ap_mnist_loss(&model, tape, logits, batch, &(ap_loss_options){0}).per_example == NULL);
+    CHECK(ap_classification_loss(&model, tape, logits, batch, &(ap_loss_options){0}).per_example == NULL);
     CHECK_INT(ap_tape_status(tape, &error), AP_DATA);
     CHECK_TEXT(error.text, text);
     ap_tape_destroy(tape);

@@ -18,9 +18,6 @@ extern const ap_option ap_cifar_options[ap_cifar_option_count];
  * weights float32 [n] if there are any. */
 ap_status ap_cifar_define(const void *model, ap_params *params, ap_params *state, ap_error *error);
 ap_tensor *ap_cifar_forward(const void *model, ap_tape *tape, const ap_batch *batch);
-ap_loss ap_cifar_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                      const ap_loss_options *options);
-void ap_cifar_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums);
 
 /* ---- data.c */
 ap_collate ap_cifar_collate;

@@ -1,6 +1,5 @@
 /* The cifar model: ResNet-18 with a 3x3 stem. */
 #include "workloads/cifar/cifar.h"
-#include "workloads/vision/classification.h"
 #include "workloads/vision/resnet.h"
 
 const ap_option ap_cifar_options[ap_cifar_option_count] = {
@@ -23,20 +22,7 @@ const ap_option ap_cifar_options[ap_cifar_option_count] = {
      .max = 256,
      .fallback = "10",
      .help = "number of classes"},
-    {.name = "bn_momentum",
-     .type = AP_OPTION_FLOAT,
-     .offset = offsetof(ap_cifar_model, bn_momentum),
-     .min = 0,
-     .max = 1,
-     .fallback = "0.1",
-     .help = "weight of the new batch statistics in the running ones"},
-    {.name = "bn_eps",
-     .type = AP_OPTION_FLOAT,
-     .offset = offsetof(ap_cifar_model, bn_eps),
-     .min = 1e-12,
-     .max = 1,
-     .fallback = "1e-5",
-     .help = "added to the variance by batch norm"},
+    AP_RESNET_BN_OPTIONS(ap_cifar_model),
 };
 
 static ap_resnet resnet_of(const ap_cifar_model *m) {
@@ -57,15 +43,4 @@ ap_status ap_cifar_define(const void *model, ap_params *params, ap_params *state
 ap_tensor *ap_cifar_forward(const void *model, ap_tape *tape, const ap_batch *batch) {
     const ap_resnet resnet = resnet_of(model);
     return ap_resnet_forward(&resnet, "cifar", tape, batch);
-}
-
-ap_loss ap_cifar_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                      const ap_loss_options *options) {
-    (void)model;
-    return ap_classification_loss("cifar", tape, logits, batch, options->label_smoothing);
-}
-
-void ap_cifar_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums) {
-    (void)model;
-    ap_classification_evaluate("cifar", tape, logits, batch, sums);
 }

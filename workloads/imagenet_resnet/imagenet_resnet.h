@@ -1,5 +1,5 @@
-/* imagenet_resnet: what this folder's files share. model.c: ResNet-50; data.c: images; workload.c: the table that the
- * program sees. Source: AlgoPerf reference code, workloads/imagenet_resnet. */
+/* imagenet_resnet: what this folder's files share. model.c: ResNet-50; images: workloads/vision/imagenet; workload.c:
+ * the table that the program sees. Source: AlgoPerf reference code, workloads/imagenet_resnet. */
 #ifndef AP_WORKLOADS_IMAGENET_RESNET_H
 #define AP_WORKLOADS_IMAGENET_RESNET_H
 
@@ -8,7 +8,7 @@
 
 /* Filled through ap_imagenet_resnet_options. */
 typedef struct ap_imagenet_resnet_model {
-    ap_imagenet_images images; /* first: data.c of workloads/vision reads it */
+    ap_imagenet_images images; /* first: workloads/vision/imagenet.c reads it */
     int64_t base_width;
     char *layers, *activation;
     double bn_init_scale, bn_momentum, bn_eps;
@@ -20,9 +20,5 @@ extern const ap_option ap_imagenet_resnet_options[ap_imagenet_resnet_option_coun
  * classes]; weights float32 [n] if there are any. */
 ap_status ap_imagenet_resnet_define(const void *model, ap_params *params, ap_params *state, ap_error *error);
 ap_tensor *ap_imagenet_resnet_forward(const void *model, ap_tape *tape, const ap_batch *batch);
-ap_loss ap_imagenet_resnet_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                                const ap_loss_options *options);
-void ap_imagenet_resnet_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                                 double *sums);
 
 #endif

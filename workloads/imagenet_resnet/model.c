@@ -1,6 +1,5 @@
 /* The imagenet_resnet model: ResNet-50 and its variants. */
 #include "workloads/imagenet_resnet/imagenet_resnet.h"
-#include "workloads/vision/classification.h"
 #include "workloads/vision/resnet.h"
 
 const ap_option ap_imagenet_resnet_options[ap_imagenet_resnet_option_count] = {
@@ -29,20 +28,7 @@ const ap_option ap_imagenet_resnet_options[ap_imagenet_resnet_option_count] = {
      .max = 1e6,
      .fallback = "0",
      .help = "initial scale of the last batch norm of each block"},
-    {.name = "bn_momentum",
-     .type = AP_OPTION_FLOAT,
-     .offset = offsetof(ap_imagenet_resnet_model, bn_momentum),
-     .min = 0,
-     .max = 1,
-     .fallback = "0.1",
-     .help = "weight of the new batch statistics in the running ones"},
-    {.name = "bn_eps",
-     .type = AP_OPTION_FLOAT,
-     .offset = offsetof(ap_imagenet_resnet_model, bn_eps),
-     .min = 1e-12,
-     .max = 1,
-     .fallback = "1e-5",
-     .help = "added to the variance by batch norm"},
+    AP_RESNET_BN_OPTIONS(ap_imagenet_resnet_model),
     AP_IMAGENET_IMAGE_SIZE,
     {.name = "classes",
      .type = AP_OPTION_INT,
@@ -73,16 +59,4 @@ ap_status ap_imagenet_resnet_define(const void *model, ap_params *params, ap_par
 ap_tensor *ap_imagenet_resnet_forward(const void *model, ap_tape *tape, const ap_batch *batch) {
     const ap_resnet resnet = resnet_of(model);
     return ap_resnet_forward(&resnet, "imagenet_resnet", tape, batch);
-}
-
-ap_loss ap_imagenet_resnet_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                                const ap_loss_options *options) {
-    (void)model;
-    return ap_classification_loss("imagenet_resnet", tape, logits, batch, options->label_smoothing);
-}
-
-void ap_imagenet_resnet_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                                 double *sums) {
-    (void)model;
-    ap_classification_evaluate("imagenet_resnet", tape, logits, batch, sums);
 }

@@ -21,9 +21,6 @@ extern const ap_option ap_imagenet_vit_options[ap_imagenet_vit_option_count];
  * classes]; weights float32 [n] if there are any. */
 ap_status ap_imagenet_vit_define(const void *model, ap_params *params, ap_params *state, ap_error *error);
 ap_tensor *ap_imagenet_vit_forward(const void *model, ap_tape *tape, const ap_batch *batch);
-ap_loss ap_imagenet_vit_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                             const ap_loss_options *options);
-void ap_imagenet_vit_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums);
 
 /* The fixed table of positions [h w, width], rows in row-major order of the patches: with k = width / 4 and omega_i =
  * 10000^(-i / (k - 1)), [sin(x omega) | cos(x omega) | sin(y omega) | cos(y omega)]. width: a multiple of 4 from 8. */

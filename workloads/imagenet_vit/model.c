@@ -2,7 +2,6 @@
 #include "workloads/imagenet_vit/imagenet_vit.h"
 
 #include "base/fmath.h"
-#include "workloads/vision/classification.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -257,18 +256,4 @@ ap_tensor *ap_imagenet_vit_forward(const void *model, ap_tape *tape, const ap_ba
     run pooling = {m, tape, r.param + 2}; /* behind the head */
     x = m->use_map ? attention_pool(&pooling, x) : mean_pool(&r, x);
     return linear(&r, ap_activation_of(tape, linear(&before_logits, x), AP_TANH, 0));
-}
-
-/* ---- loss and metric */
-
-ap_loss ap_imagenet_vit_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                             const ap_loss_options *options) {
-    (void)model;
-    return ap_classification_loss("imagenet_vit", tape, logits, batch, options->label_smoothing);
-}
-
-void ap_imagenet_vit_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                              double *sums) {
-    (void)model;
-    ap_classification_evaluate("imagenet_vit", tape, logits, batch, sums);
 }

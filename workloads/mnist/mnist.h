@@ -1,4 +1,4 @@
-/* mnist: what this folder's files share. model.c: the perceptron, its loss and metrics; data.c: images; workload.c: the
+/* mnist: what this folder's files share. model.c: the perceptron; data.c: images; workload.c: the
  * table that the program sees. Source: AlgoPerf reference code, workloads/mnist. */
 #ifndef AP_WORKLOADS_MNIST_MNIST_H
 #define AP_WORKLOADS_MNIST_MNIST_H
@@ -20,9 +20,6 @@ extern const ap_option ap_mnist_options[ap_mnist_option_count];
  * targets int64 [n], and, if there are any, weights float32 [n]. */
 ap_status ap_mnist_define(const void *model, ap_params *params, ap_params *state, ap_error *error);
 ap_tensor *ap_mnist_forward(const void *model, ap_tape *tape, const ap_batch *batch);
-ap_loss ap_mnist_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                      const ap_loss_options *options);
-void ap_mnist_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums);
 
 /* ---- data.c */
 ap_collate ap_mnist_collate;

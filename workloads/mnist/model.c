@@ -67,14 +67,3 @@ ap_tensor *ap_mnist_forward(const void *model, ap_tape *tape, const ap_batch *ba
     ap_tensor *h = ap_sigmoid(tape, ap_linear(tape, x, ap_tape_param(tape, 0), ap_tape_param(tape, 1)));
     return ap_linear(tape, h, ap_tape_param(tape, 2), ap_tape_param(tape, 3));
 }
-
-ap_loss ap_mnist_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                      const ap_loss_options *options) {
-    (void)model;
-    return ap_classification_loss("mnist", tape, logits, batch, options->label_smoothing);
-}
-
-void ap_mnist_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums) {
-    (void)model;
-    ap_classification_evaluate("mnist", tape, logits, batch, sums);
-}

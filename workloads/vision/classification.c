@@ -3,28 +3,29 @@
 #include <math.h>
 
 /* The targets, one row each, or NULL with the tape's error set. `weights` may be absent, not misshapen. */
-static const ap_array *batch_targets(const char *name, ap_tape *tape, const ap_tensor *logits, const ap_batch *batch) {
+static const ap_array *batch_targets(ap_tape *tape, const ap_tensor *logits, const ap_batch *batch) {
     const ap_array *targets = ap_batch_find(batch, "targets"), *weights = ap_batch_find(batch, "weights");
     if (!logits) return NULL;
     const int64_t rows = logits->shape[0];
     const bool labels = targets && targets->type == AP_I64 && targets->size == rows;
     const bool distributions = targets && targets->type == AP_F32 && targets->size == logits->size;
     if (!labels && !distributions)
-        return ap_tape_fail_as(tape, AP_DATA, "%s: the batch needs `targets`, int64 [%lld] or float32 [%lld, %lld]",
-                               name, (long long)rows, (long long)rows, (long long)logits->shape[1]);
+        return ap_tape_fail_as(tape, AP_DATA, "the batch needs `targets`, int64 [%lld] or float32 [%lld, %lld]",
+                               (long long)rows, (long long)rows, (long long)logits->shape[1]);
     if (weights && (weights->type != AP_F32 || weights->size != rows))
-        return ap_tape_fail_as(tape, AP_DATA, "%s: `weights` of the batch must be float32 [%lld]", name,
-                               (long long)rows);
+        return ap_tape_fail_as(tape, AP_DATA, "`weights` of the batch must be float32 [%lld]", (long long)rows);
     return targets;
 }
 
-ap_loss ap_classification_loss(const char *name, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
-                               float label_smoothing) {
-    const ap_array *targets = batch_targets(name, tape, logits, batch);
+ap_loss ap_classification_loss(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
+                               const ap_loss_options *options) {
+    (void)model;
+    const float smoothing = options->label_smoothing;
+    const ap_array *targets = batch_targets(tape, logits, batch);
     if (!targets) return (ap_loss){0};
     const float *weights = ap_batch_f32(batch, "weights");
-    if (targets->type == AP_F32) return ap_soft_cross_entropy(tape, logits, targets->data, weights, label_smoothing);
-    return ap_softmax_cross_entropy(tape, logits, targets->data, weights, label_smoothing);
+    if (targets->type == AP_F32) return ap_soft_cross_entropy(tape, logits, targets->data, weights, smoothing);
+    return ap_softmax_cross_entropy(tape, logits, targets->data, weights, smoothing);
 }
 
 /* Whether `target` is the first largest of the row, as argmax counts it; a NaN is never a hit. */
@@ -34,10 +35,10 @@ static bool is_hit(const float *row, int64_t classes, int64_t target) {
     return !isnan(row[target]);
 }
 
-void ap_classification_evaluate(const char *name, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
+void ap_classification_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
                                 double *sums) {
     /* The loss comes first: it checks the labels' range. */
-    ap_loss loss = ap_classification_loss(name, tape, logits, batch, 0);
+    ap_loss loss = ap_classification_loss(model, tape, logits, batch, &(ap_loss_options){0});
     const int64_t *targets = ap_batch_i64(batch, "targets");
     if (!loss.per_example || !targets) return;
     const float *weights = ap_batch_f32(batch, "weights");

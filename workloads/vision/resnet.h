@@ -16,6 +16,20 @@ typedef struct ap_resnet {
     double bn_momentum, bn_eps;
 } ap_resnet;
 
+/* Options `bn_momentum` and `bn_eps` with the published defaults; members of the struct `model` by the same names. */
+#define AP_RESNET_BN_OPTIONS(model)                                                                                    \
+    {.name = "bn_momentum",                                                                                            \
+     .type = AP_OPTION_FLOAT,                                                                                          \
+     .offset = offsetof(model, bn_momentum),                                                                           \
+     .min = 0,                                                                                                         \
+     .max = 1,                                                                                                         \
+     .fallback = "0.1",                                                                                                \
+     .help = "weight of the new batch statistics in the running ones"},                                                \
+    {                                                                                                                  \
+        .name = "bn_eps", .type = AP_OPTION_FLOAT, .offset = offsetof(model, bn_eps), .min = 1e-12, .max = 1,          \
+        .fallback = "1e-5", .help = "added to the variance by batch norm"                                              \
+    }
+
 ap_status ap_resnet_define(const ap_resnet *model, ap_params *params, ap_params *state, ap_error *error);
 /* The batch's `inputs`, float32 [n, 3, h, w] -> logits [n, classes]. `name`: the workload, for messages. */
 ap_tensor *ap_resnet_forward(const ap_resnet *model, const char *name, ap_tape *tape, const ap_batch *batch);
