@@ -10,6 +10,15 @@
 
 #include "algorithms/rule.h"
 
+/* What both read and a hyperparameter of its `own`. */
+#define AP_LAWA_INPUTS(own)                                                                                            \
+    {                                                                                                                  \
+        {"learning_rate", AP_REQUIRED}, {"beta1", AP_REQUIRED}, {"beta2", AP_REQUIRED}, {"weight_decay", AP_REQUIRED}, \
+            {"warmup_factor", AP_REQUIRED}, {"lawa_start_factor", AP_REQUIRED},                                        \
+            {"lawa_interval_scaling", AP_REQUIRED}, {"lawa_inner_steps_frac", AP_REQUIRED}, {own, AP_REQUIRED},        \
+            {"epsilon", 1e-8}, {NULL, 0},                                                                              \
+    }
+
 /* Takes a copy of the parameters into the average, the state "average"; *ready: there is one to evaluate. */
 typedef bool ap_lawa_copy(ap_host *host, const ap_rule_settings *settings, bool *ready);
 

@@ -10,17 +10,7 @@
 extern const char ap_lawa_ema_json[];
 static const char *const space = ap_lawa_ema_json;
 
-static const ap_rule_input inputs[] = {{"learning_rate", AP_REQUIRED},
-                                       {"beta1", AP_REQUIRED},
-                                       {"beta2", AP_REQUIRED},
-                                       {"weight_decay", AP_REQUIRED},
-                                       {"warmup_factor", AP_REQUIRED},
-                                       {"lawa_start_factor", AP_REQUIRED},
-                                       {"lawa_interval_scaling", AP_REQUIRED},
-                                       {"lawa_inner_steps_frac", AP_REQUIRED},
-                                       {"lawa_beta", AP_REQUIRED},
-                                       {"epsilon", 1e-8},
-                                       {NULL, 0}};
+static const ap_rule_input inputs[] = AP_LAWA_INPUTS("lawa_beta");
 
 static int init_optimizer_state(ap_host *host) {
     ap_rule_settings s;

@@ -8,17 +8,7 @@
 extern const char ap_lawa_queue_json[];
 static const char *const space = ap_lawa_queue_json;
 
-static const ap_rule_input inputs[] = {{"learning_rate", AP_REQUIRED},
-                                       {"beta1", AP_REQUIRED},
-                                       {"beta2", AP_REQUIRED},
-                                       {"weight_decay", AP_REQUIRED},
-                                       {"warmup_factor", AP_REQUIRED},
-                                       {"lawa_start_factor", AP_REQUIRED},
-                                       {"lawa_interval_scaling", AP_REQUIRED},
-                                       {"lawa_inner_steps_frac", AP_REQUIRED},
-                                       {"k", AP_REQUIRED},
-                                       {"epsilon", 1e-8},
-                                       {NULL, 0}};
+static const ap_rule_input inputs[] = AP_LAWA_INPUTS("k");
 
 static int64_t elements(ap_host *host) {
     const ap_workload_info *workload = host->call->workload(host);

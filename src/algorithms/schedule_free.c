@@ -51,3 +51,13 @@ bool ap_schedule_free_gradient(ap_host *host, const ap_rule_settings *s, float *
     *clip = s->grad_clip < INFINITY ? ap_clip_factor(host, s->grad_clip) : 1;
     return true;
 }
+
+ap_schedule_free_scalars ap_schedule_free_scalars_of(const ap_rule_settings *s, double step_size, double average) {
+    return (ap_schedule_free_scalars){.back = (float)(1 - 1 / s->beta1),
+                                      .beta2 = (float)s->beta2,
+                                      .one_minus_beta2 = (float)(1 - s->beta2),
+                                      .step_size = (float)step_size,
+                                      .decay = (float)(step_size * s->weight_decay),
+                                      .epsilon = (float)s->epsilon,
+                                      .average = (float)average};
+}

@@ -18,6 +18,13 @@ bool ap_schedule_free_extrapolate(ap_host *host, double beta1);
  * ap_schedule_free_extrapolate in between. */
 bool ap_schedule_free_gradient(ap_host *host, const ap_rule_settings *settings, float *clip);
 
+/* What the kernels of schedule_free_adamw and its second version are given: `back` from y to x, `average` = c / S. */
+typedef struct ap_schedule_free_scalars {
+    float back, beta2, one_minus_beta2, step_size, decay, epsilon, average;
+} ap_schedule_free_scalars;
+ap_schedule_free_scalars ap_schedule_free_scalars_of(const ap_rule_settings *settings, double step_size,
+                                                     double average);
+
 /* torch.lerp: a + t (b - a), from the nearer end. */
 static inline float ap_lerp(float a, float b, float t) {
     return fabsf(t) < 0.5F ? a + t * (b - a) : b - (b - a) * (1 - t);

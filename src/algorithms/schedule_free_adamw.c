@@ -45,14 +45,10 @@ static const char *const states[] = {"z", "exp_avg_sq", NULL};
 enum { K, WEIGHT_SUM, LR_MAX, LR_SCALE, CHECKED, NUMBERS };
 static const char numbers_name[] = "schedule_free";
 
-typedef struct scalars {
-    float back, beta2, one_minus_beta2, step_size, decay, epsilon, average;
-} scalars;
-
 AP_RULE_CLONES
 static void schedule_free_block(const void *scalars_, int64_t n, float *restrict w, float *restrict g,
                                 float *const *state) {
-    const scalars s = *(const scalars *)scalars_;
+    const ap_schedule_free_scalars s = *(const ap_schedule_free_scalars *)scalars_;
     float *restrict z = state[0], *restrict v = state[1];
     for (int64_t i = 0; i < n; i++) {
         float x = ap_lerp(w[i], z[i], s.back);
@@ -66,7 +62,7 @@ static void schedule_free_block(const void *scalars_, int64_t n, float *restrict
 AP_RULE_CLONES
 static void schedule_free_block_bfloat16(const void *scalars_, int64_t n, float *restrict w, float *restrict g,
                                          float *const *state) {
-    const scalars s = *(const scalars *)scalars_;
+    const ap_schedule_free_scalars s = *(const ap_schedule_free_scalars *)scalars_;
     float *restrict z = state[0], *restrict v = state[1];
     for (int64_t i = 0; i < n; i++) {
         float x = ap_lerp(w[i], z[i], s.back);
@@ -131,7 +127,7 @@ static int init_optimizer_state(ap_host *host) {
     return 0;
 }
 
-static scalars scalars_of(ap_host *host, const ap_rule_settings *s, double *numbers) {
+static ap_schedule_free_scalars scalars_of(ap_host *host, const ap_rule_settings *s, double *numbers) {
     int64_t k = (int64_t)numbers[K];
     double h = fmax(numbers[LR_SCALE] * ap_schedule_free_rate(host, s, k), s->epsilon);
     double step_size = h * sqrt(1 - ap_f64_powi(s->beta2, k + 1));
@@ -139,13 +135,9 @@ static scalars scalars_of(ap_host *host, const ap_rule_settings *s, double *numb
     double weight = ap_power((double)(k + 1), s->r) * ap_power(numbers[LR_MAX], s->weight_lr_power);
     numbers[WEIGHT_SUM] += weight;
     numbers[K] = (double)(k + 1);
-    return (scalars){.back = (float)(1 - 1 / s->beta1),
-                     .beta2 = s->float32_state != 0 ? (float)s->beta2 : ap_bfloat16_factor(s, s->beta2),
-                     .one_minus_beta2 = (float)(1 - s->beta2),
-                     .step_size = (float)step_size,
-                     .decay = (float)(step_size * s->weight_decay),
-                     .epsilon = (float)s->epsilon,
-                     .average = (float)(weight / numbers[WEIGHT_SUM])};
+    ap_schedule_free_scalars x = ap_schedule_free_scalars_of(s, step_size, weight / numbers[WEIGHT_SUM]);
+    if (s->float32_state == 0) x.beta2 = ap_bfloat16_factor(s, s->beta2);
+    return x;
 }
 
 static int update_params(ap_host *host) {
@@ -155,7 +147,7 @@ static int update_params(ap_host *host) {
     if (!numbers || !ap_rule_read(host, inputs, &s)) return 1;
     if (s.force_reset != 0 && !restart_if_stuck(host, numbers)) return 1;
     if (!ap_schedule_free_extrapolate(host, s.beta1) || !ap_rule_gradient(host, &s, &clip)) return 1;
-    scalars x = scalars_of(host, &s, numbers);
+    ap_schedule_free_scalars x = scalars_of(host, &s, numbers);
     ap_rule_kernel *kernel = s.float32_state != 0 ? schedule_free_block : schedule_free_block_bfloat16;
     return ap_rule_apply(host, states, clip, kernel, &x) ? 0 : 1;
 }

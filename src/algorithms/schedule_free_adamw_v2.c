@@ -23,14 +23,10 @@ static const ap_rule_input inputs[] = {{"learning_rate", AP_REQUIRED}, {"beta1",
                                        {"weight_lr_power", 2},         {"epsilon", 1e-8},      {NULL, 0}};
 static const char *const states[] = {"z", "exp_avg_sq", NULL};
 
-typedef struct scalars {
-    float back, beta2, one_minus_beta2, step_size, decay, epsilon, average;
-} scalars;
-
 AP_RULE_CLONES
 static void schedule_free_v2_block(const void *scalars_, int64_t n, float *restrict w, float *restrict g,
                                    float *const *state) {
-    const scalars s = *(const scalars *)scalars_;
+    const ap_schedule_free_scalars s = *(const ap_schedule_free_scalars *)scalars_;
     float *restrict z = state[0], *restrict v = state[1];
     for (int64_t i = 0; i < n; i++) {
         float y = w[i], x = ap_lerp(y, z[i], s.back), zi = z[i] - s.decay * y;
@@ -55,13 +51,7 @@ static int update_params(ap_host *host) {
     double h = fmax(ap_schedule_free_rate(host, &s, k), s.epsilon), weight = ap_power(h, s.weight_lr_power);
     double step_size = h * sqrt(1 - ap_f64_powi(s.beta2, k + 1));
     *weight_sum += weight;
-    scalars x = {.back = (float)(1 - 1 / s.beta1),
-                 .beta2 = (float)s.beta2,
-                 .one_minus_beta2 = (float)(1 - s.beta2),
-                 .step_size = (float)step_size,
-                 .decay = (float)(step_size * s.weight_decay),
-                 .epsilon = (float)s.epsilon,
-                 .average = (float)(weight / *weight_sum)};
+    ap_schedule_free_scalars x = ap_schedule_free_scalars_of(&s, step_size, weight / *weight_sum);
     return ap_rule_apply(host, states, clip, schedule_free_v2_block, &x) ? 0 : 1;
 }
 
