@@ -2,7 +2,7 @@
 #ifndef AP_CLI_BENCH_H
 #define AP_CLI_BENCH_H
 
-#include "base/status.h"
+#include "base/command.h"
 #include <stddef.h>
 #include <stdint.h>
 
@@ -27,7 +27,14 @@ ap_status ap_bench_conv(int argc, char **argv, ap_error *error);
 /* A workload's training step, part by part. Initialises MPI; collective over its world. */
 ap_status ap_bench_step(int argc, char **argv, ap_error *error);
 
+/* Time and memory of a step of every training algorithm on the parameters of ResNet-50. */
+ap_status ap_bench_update(int argc, char **argv, ap_error *error);
+
 /* ---- shared by benchmarks */
+
+/* ap_cli_parse for a benchmark without arguments: one is AP_USAGE. */
+ap_status ap_bench_parse(const ap_command *self, int argc, char **argv, const ap_flag *flags, bool *helped,
+                         ap_error *error);
 
 /* Nanoseconds that this thread has run: what other processes take of the core does not count. */
 int64_t ap_bench_cpu_ns(void);
@@ -35,7 +42,5 @@ int64_t ap_bench_cpu_ns(void);
 double ap_bench_fma_peak(void);
 /* Numbers in [-0.5, 0.5), page-aligned, from malloc; NULL when out of memory. */
 float *ap_bench_filled(size_t floats);
-/* Time and memory of a step of every training algorithm on the parameters of ResNet-50. */
-ap_status ap_bench_update(int argc, char **argv, ap_error *error);
 
 #endif

@@ -1,10 +1,21 @@
 #include "base/checked.h"
 #include "cli/bench.h"
+#include "cli/cli.h"
 #include "tensor/kernels/kernel_set.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <time.h>
+
+ap_status ap_bench_parse(const ap_command *self, int argc, char **argv, const ap_flag *flags, bool *helped,
+                         ap_error *error) {
+    char **rest;
+    int count;
+    AP_TRY(ap_cli_parse(self, argc, argv, flags, &rest, &count, helped, error));
+    if (!*helped && count)
+        return ap_fail(error, AP_USAGE, "algoperf %s: no argument \"%s\" is known", self->name, rest[0]);
+    return AP_OK;
+}
 
 int64_t ap_bench_cpu_ns(void) {
     struct timespec t;

@@ -196,12 +196,9 @@ ap_status ap_bench_conv(int argc, char **argv, ap_error *error) {
                              {"rounds", "N", "samples of each, of which the best counts (default 5)", &rounds},
                              {"filter", "TEXT", "only layers with TEXT in \"size c->k RxS/stride\"", &filter},
                              {0}};
-    char **rest;
-    int count;
     bool helped;
-    AP_TRY(ap_cli_parse(&self, argc, argv, flags, &rest, &count, &helped, error));
+    AP_TRY(ap_bench_parse(&self, argc, argv, flags, &helped, error));
     if (helped) return AP_OK;
-    if (count) return ap_fail(error, AP_USAGE, "algoperf bench conv: no argument \"%s\" is known", rest[0]);
     const long n = strtol(batch, NULL, 10), samples = strtol(rounds, NULL, 10);
     if (n < 1 || n > 1024 || samples < 1 || samples > 1000)
         return ap_fail(error, AP_USAGE, "--batch %s, --rounds %s (must be 1 to 1024, 1 to 1000)", batch, rounds);

@@ -505,13 +505,10 @@ ap_status ap_bench_gemm(int argc, char **argv, ap_error *error) {
                              {"filter", "TEXT", "only shapes whose name, extents or transposes contain TEXT", &filter},
                              {"csv", NULL, "comma-separated values instead of the table", &csv},
                              {0}};
-    char **rest;
-    int count;
-    bool helped;
     double seconds;
-    AP_TRY(ap_cli_parse(&self, argc, argv, flags, &rest, &count, &helped, error));
+    bool helped;
+    AP_TRY(ap_bench_parse(&self, argc, argv, flags, &helped, error));
     if (helped) return AP_OK;
-    if (count) return ap_fail(error, AP_USAGE, "bench gemm: unexpected argument \"%s\"", rest[0]);
     AP_TRY(parse_seconds(seconds_text, &seconds, error));
     measurement *m = calloc(1, sizeof *m);
     if (!m) return ap_fail(error, AP_ENVIRONMENT, "bench gemm: out of memory");

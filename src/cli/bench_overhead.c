@@ -91,12 +91,11 @@ ap_status ap_bench_overhead(int argc, char **argv, ap_error *error) {
     const ap_flag flags[] = {{"steps", "N", "steps to run (default 10000)", &steps},
                              {"data", "FILE.h5", "packed data (default: the synthetic set)", &data},
                              {0}};
-    char **rest, directory[AP_PATH] = "/tmp/algoperf-overhead.XXXXXX", command[AP_PATH + 16];
-    int count, rank;
+    char directory[AP_PATH] = "/tmp/algoperf-overhead.XXXXXX", command[AP_PATH + 16];
+    int rank;
     bool helped;
-    AP_TRY(ap_cli_parse(&self, argc, argv, flags, &rest, &count, &helped, error));
+    AP_TRY(ap_bench_parse(&self, argc, argv, flags, &helped, error));
     if (helped) return AP_OK;
-    if (count) return ap_fail(error, AP_USAGE, "algoperf bench overhead: no argument \"%s\" is known", rest[0]);
     if (strspn(steps, "0123456789") != strlen(steps) || strlen(steps) > 12 || atoll(steps) < 1)
         return ap_fail(error, AP_USAGE, "--steps %s (must be a whole number from 1)", steps);
     MPI_Init(NULL, NULL);

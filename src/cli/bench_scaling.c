@@ -420,12 +420,9 @@ ap_status ap_bench_scaling(int argc, char **argv, ap_error *error) {
         {"far-gbit", "G", "and its bandwidth each way, Gbit/s", &gbit},
         {"ranks-per-host", "N", "of the model (default: as here)", &per_host},
         {0}};
-    char **rest;
-    int count;
     bool helped;
-    AP_TRY(ap_cli_parse(&self, argc, argv, flags, &rest, &count, &helped, error));
+    AP_TRY(ap_bench_parse(&self, argc, argv, flags, &helped, error));
     if (helped) return AP_OK;
-    if (count) return ap_fail(error, AP_USAGE, "algoperf bench scaling: no argument \"%s\" is known", rest[0]);
     AP_TRY(ap_cli_integer("shards", shards, 1, 1024, &s.shards, error));
     AP_TRY(ap_cli_integer("threads", threads, 1, 1024, &s.threads, error));
     AP_TRY(ap_cli_integer("rounds", rounds, 1, MOST_ROUNDS, &s.rounds, error));

@@ -281,12 +281,9 @@ ap_status ap_bench_schedule(int argc, char **argv, ap_error *error) {
         {"rates", "R,...", "of the model: file operations a second that the metadata server does", &set.rates},
         {"latency-ms", "L", "of the model: time of a file operation without queueing (default 0.5)", &set.latency_ms},
         {0}};
-    char **rest;
-    int count;
     bool helped;
-    AP_TRY(ap_cli_parse(&self, argc, argv, flags, &rest, &count, &helped, error));
+    AP_TRY(ap_bench_parse(&self, argc, argv, flags, &helped, error));
     if (helped) return AP_OK;
-    if (count) return ap_fail(error, AP_USAGE, "algoperf bench schedule: no argument \"%s\" is known", rest[0]);
     AP_TRY(ap_cli_integer("trials", trials, 1, AP_JOB_ITEMS, &set.trials, error));
     AP_TRY(ap_cli_integer("claims", claims, 0, 1000000, &set.claims, error));
     AP_TRY(ap_cli_number("shortest", shortest, 0.01, 1e7, &set.shortest, error));

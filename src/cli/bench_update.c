@@ -188,11 +188,8 @@ ap_status ap_bench_update(int argc, char **argv, ap_error *error) {
     const ap_flag flags[] = {{"algorithm", "NAME", "only this one", &only},
                              {"quick", NULL, "an eighth of every width and few steps: does it run", &quick},
                              {0}};
-    char **rest;
-    int count;
     bool helped;
-    AP_TRY(ap_cli_parse(&self, argc, argv, flags, &rest, &count, &helped, error));
+    AP_TRY(ap_bench_parse(&self, argc, argv, flags, &helped, error));
     if (helped) return AP_OK;
-    if (count) return ap_fail(error, AP_USAGE, "algoperf bench update: no argument \"%s\" is known", rest[0]);
     return measure_all(only, quick != NULL, error);
 }
