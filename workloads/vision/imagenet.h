@@ -8,7 +8,7 @@
 typedef struct ap_imagenet_images {
     int64_t image_size, classes;
 } ap_imagenet_images;
-/* The two options, for the model's table; `model` is its struct, `images` the member at offset 0. */
+/* The option `image_size`, for the model's table; the number of classes has another name in each. */
 #define AP_IMAGENET_IMAGE_SIZE                                                                                         \
     {                                                                                                                  \
         .name = "image_size", .type = AP_OPTION_INT, .offset = offsetof(ap_imagenet_images, image_size), .min = 16,    \
