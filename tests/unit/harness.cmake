@@ -4,6 +4,7 @@ ap_unit_test(slurm_jobs ap_harness)
 ap_unit_test(checkpoint ap_harness)
 ap_unit_test(record ap_harness)
 ap_unit_test(engine ap_harness)
+set_tests_properties(unit.engine PROPERTIES COST 100) # the longest under the sanitizers: first
 target_link_options(test_engine PRIVATE -Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=aligned_alloc)
 ap_unit_test(claim ap_harness)
 ap_unit_test(tree ap_harness)
