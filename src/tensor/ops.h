@@ -118,4 +118,26 @@ ap_loss ap_soft_cross_entropy(ap_tape *tape, ap_tensor *logits, const float *tar
  * row of weight 0 is padding. A root of the tape. */
 ap_loss ap_l1_loss(ap_tape *tape, ap_tensor *x, const float *targets, const float *weights);
 
+/* Connectionist temporal classification of logits [n, frames, classes]; class 0 is the blank. Labels that do not fit
+ * into the frames have loss +inf and a gradient of NaN, as published (ops/ctc_loss.c). n_valid is the number of labels
+ * without weights, and with them the sum of the weights of the examples that have labels. AP_DATA: a length or a label
+ * out of range. A root of the tape. */
+typedef struct ap_ctc_targets {
+    const int64_t *frames;           /* [n] frames that are no padding */
+    const int64_t *labels, *lengths; /* [n, longest] in 1 .. classes - 1, the first lengths[i] of a row count; [n] */
+    int64_t longest;
+    const float *weights; /* [n] or NULL; an example of weight 0 is not looked at */
+} ap_ctc_targets;
+ap_loss ap_ctc_loss(ap_tape *tape, ap_tensor *logits, const ap_ctc_targets *targets);
+
+/* A bidirectional LSTM layer over rows of different lengths: x [n, steps, in] -> [n, steps, 2 hidden], forward and
+ * backward direction side by side; the backward one starts at a row's last valid step. Outputs at and behind a row's
+ * length are 0. Index 0 forward, 1 backward: w_input [4 hidden, in], w_hidden [4 hidden, hidden], b_input and b_hidden
+ * [4 hidden], gates i, f, g, o. lengths [n] in 0 .. steps. (PyTorch nn.LSTM(bidirectional=True) on a packed sequence.)
+ */
+typedef struct ap_lstm_weights {
+    ap_tensor *w_input[2], *w_hidden[2], *b_input[2], *b_hidden[2];
+} ap_lstm_weights;
+ap_tensor *ap_lstm_bidirectional(ap_tape *tape, ap_tensor *x, const int64_t *lengths, const ap_lstm_weights *weights);
+
 #endif
