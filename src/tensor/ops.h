@@ -16,6 +16,9 @@ ap_tensor *ap_sigmoid(ap_tape *tape, ap_tensor *x);
 ap_tensor *ap_relu(ap_tape *tape, ap_tensor *x);
 ap_tensor *ap_add(ap_tape *tape, ap_tensor *a, ap_tensor *b); /* of one shape */
 ap_tensor *ap_multiply(ap_tape *tape, ap_tensor *a, ap_tensor *b);
+/* factor x + shift; a + factor b, of one size. */
+ap_tensor *ap_scale_shift(ap_tape *tape, ap_tensor *x, float factor, float shift);
+ap_tensor *ap_add_scaled(ap_tape *tape, ap_tensor *a, float factor, ap_tensor *b);
 
 /* Images are [n, h, w, c], channels last; parameters keep the published shapes. */
 
@@ -52,9 +55,10 @@ typedef struct ap_norm_options {
 typedef struct ap_running {
     int mean, variance;
     float momentum;
+    bool biased; /* the batch's variance as it is; false: n / (n - 1) of it, as PyTorch does */
 } ap_running;
-/* Over all rows of x [.., c], of this shard; in evaluation with the running statistics. Updates them as PyTorch does
- * (unbiased variance) unless the pass says not to. AP_CONFIG with fewer than 2 rows in training. */
+/* Over all rows of x [.., c], of this shard; in evaluation with the running statistics. Updates them unless the pass
+ * says not to. AP_CONFIG with fewer than 2 rows in training. */
 ap_tensor *ap_batch_norm(ap_tape *tape, ap_tensor *x, ap_tensor *scale, ap_tensor *bias, const ap_running *running,
                          const ap_norm_options *options);
 /* x [n, .., c]: over all but the first dimension, for each of `groups` groups of channels; scale, bias [c] or NULL.
@@ -76,6 +80,11 @@ ap_tensor *ap_dropout2d(ap_tape *tape, ap_tensor *x);
 ap_tensor *ap_concat(ap_tape *tape, ap_tensor *a, ap_tensor *b);
 ap_tensor *ap_slice_last(ap_tape *tape, ap_tensor *x, int64_t first, int64_t count);
 
+/* Sequences without their padding: [n, steps, ..] -> [rows, ..], the first lengths[i] steps of each example one behind
+ * the other; and back, padding becomes 0. lengths [n] in 0 .. steps (else AP_DATA), borrowed until backward. */
+ap_tensor *ap_pack_rows(ap_tape *tape, ap_tensor *x, const int64_t *lengths);
+ap_tensor *ap_unpack_rows(ap_tape *tape, ap_tensor *x, int64_t n, int64_t steps, const int64_t *lengths);
+
 /* Over the last dimension of x [.., n]; scale and bias [n] or NULL. */
 ap_tensor *ap_layer_norm(ap_tape *tape, ap_tensor *x, ap_tensor *scale, ap_tensor *bias, float eps);
 
@@ -91,6 +100,9 @@ typedef struct ap_attention_options {
     int64_t bias_example, bias_query;
 } ap_attention_options;
 ap_tensor *ap_attention(ap_tape *tape, ap_tensor *q, ap_tensor *k, ap_tensor *v, const ap_attention_options *options);
+
+/* x [.., heads d] times 1.442695041 softplus(s), s [d] for every head alike. (The conformer's QueryScaler.) */
+ap_tensor *ap_query_scale(ap_tape *tape, ap_tensor *x, ap_tensor *s);
 
 /* x + t, and t alone, repeated over the leading dimensions: t has the size of the trailing ones. */
 ap_tensor *ap_add_repeated(ap_tape *tape, ap_tensor *x, ap_tensor *t);

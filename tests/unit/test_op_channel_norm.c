@@ -14,7 +14,7 @@ static ap_tensor *op(ap_tape *tape, ap_tensor *const *x, const void *user) {
     const dims *d = user;
     const ap_norm_options options = {
         .eps = 1e-3f, .activation = d->activation, .slope = 0.2f, .residual = d->residual ? x[3] : NULL};
-    const ap_running running = {0, 1, 0.1f};
+    const ap_running running = {.mean = 0, .variance = 1, .momentum = 0.1f};
     if (d->groups == 0) return ap_batch_norm(tape, x[0], x[1], x[2], &running, &options);
     if (!d->affine && d->groups == d->c) return ap_instance_norm(tape, x[0], &options);
     return ap_group_norm(tape, x[0], d->groups, d->affine ? x[1] : NULL, d->affine ? x[2] : NULL, &options);
@@ -95,7 +95,8 @@ static ap_tape *make_tape(ap_params **params, ap_params **state) {
 static ap_tensor *normalise(ap_tape *tape, const ap_pass *pass, int64_t rows, const float *x) {
     ap_tape_begin(tape, pass);
     return ap_batch_norm(tape, ap_tape_input(tape, x, 2, (int64_t[]){rows, 1}), ap_tape_param(tape, 0),
-                         ap_tape_param(tape, 1), &(ap_running){0, 1, 0.25f}, &(ap_norm_options){.eps = 0});
+                         ap_tape_param(tape, 1), &(ap_running){.mean = 0, .variance = 1, .momentum = 0.25f},
+                         &(ap_norm_options){.eps = 0});
 }
 
 static void test_running_statistics(void) {
@@ -153,7 +154,8 @@ static void run(const ap_params *params, ap_params *state, ap_activation activat
     ap_tape *tape = ap_tape_create((ap_params *)params, state, AP_MATH_ORDERED);
     ap_tape_begin(tape, &(ap_pass){.training = true, .wants_grad = true, .gradients = gradients});
     ap_tensor *out = ap_batch_norm(
-        tape, ap_tape_param(tape, 0), ap_tape_param(tape, 1), ap_tape_param(tape, 2), &(ap_running){0, 1, 0.1f},
+        tape, ap_tape_param(tape, 0), ap_tape_param(tape, 1), ap_tape_param(tape, 2),
+        &(ap_running){.mean = 0, .variance = 1, .momentum = 0.1f},
         &(ap_norm_options){.eps = 1e-5f, .activation = activation, .slope = 0.2f, .residual = ap_tape_param(tape, 3)});
     memcpy(y, out->data, SIZE * sizeof *y);
     gradient_record_root(tape, out, c);

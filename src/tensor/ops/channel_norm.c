@@ -10,9 +10,9 @@
  *     z = fma(x - mean, rstd scale, bias) + residual
  *     dx = fma(g, rstd scale, fma(x - mean, -rstd^2 mean(g scale (x - mean) rstd), -rstd mean(g scale))),  g = dy f'(z)
  *
- * Running statistics (batch): new = (1 - momentum) old + momentum batch, the variance unbiased, n / (n - 1). In
- * evaluation they take the place of mean and variance. Sources: Ioffe & Szegedy 2015; Wu & He 2018; Ulyanov et al.
- * 2016; PyTorch's BatchNorm2d, GroupNorm, InstanceNorm2d. */
+ * Running statistics (batch): new = (1 - momentum) old + momentum batch, the variance unbiased, n / (n - 1), unless
+ * told otherwise. In evaluation they take the place of mean and variance. Sources: Ioffe & Szegedy 2015; Wu & He 2018;
+ * Ulyanov et al. 2016; PyTorch's BatchNorm2d, GroupNorm, InstanceNorm2d. */
 #include "tensor/kernels/blocking.h"
 #include "tensor/kernels/kernel_set.h"
 #include "tensor/ops.h"
@@ -307,7 +307,8 @@ static void update_running(ap_tape *tape, const channel_norm *op, const double *
           *new_variance = ap_tape_new_state(tape, running->variance);
     if (!new_mean || !new_variance) return;
     const float *old_mean = ap_tape_state(tape, running->mean), *old_variance = ap_tape_state(tape, running->variance);
-    const double m = (double)running->momentum, unbias = (double)op->rows / (double)(op->rows - 1);
+    const double m = (double)running->momentum,
+                 unbias = running->biased ? 1 : (double)op->rows / (double)(op->rows - 1);
     for (int64_t j = 0; j < op->channels; j++) {
         new_mean[j] = (float)((1 - m) * (double)old_mean[j] + m * mean[j]);
         new_variance[j] = (float)((1 - m) * (double)old_variance[j] + m * (variance[j] * unbias));
