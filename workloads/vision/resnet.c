@@ -125,7 +125,7 @@ static ap_tensor *convolve(run *r, ap_tensor *x, int64_t stride) {
 
 static ap_tensor *normalise(run *r, ap_tensor *x, ap_activation activation, ap_tensor *residual) {
     ap_tensor *scale = ap_tape_param(r->tape, r->param), *bias = ap_tape_param(r->tape, r->param + 1);
-    const ap_running running = {r->state, r->state + 1, (float)r->model->bn_momentum};
+    const ap_running running = {.mean = r->state, .variance = r->state + 1, .momentum = (float)r->model->bn_momentum};
     r->param += 2, r->state += 2;
     return ap_batch_norm(
         r->tape, x, scale, bias, &running,
