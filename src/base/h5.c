@@ -95,8 +95,8 @@ static const struct {
     const char *name;
     size_t size;
 } dtypes[] = {
-    [AP_F32] = {"float32", 4}, [AP_F64] = {"float64", 8}, [AP_I64] = {"int64", 8},
-    [AP_I32] = {"int32", 4},   [AP_U8] = {"uint8", 1},    [AP_U64] = {"uint64", 8},
+    [AP_F32] = {"float32", 4}, [AP_F64] = {"float64", 8}, [AP_I64] = {"int64", 8}, [AP_I32] = {"int32", 4},
+    [AP_U8] = {"uint8", 1},    [AP_U64] = {"uint64", 8},  [AP_I16] = {"int16", 2},
 };
 
 size_t ap_dtype_size(ap_dtype type) {
@@ -116,6 +116,7 @@ static hid_t file_type(ap_dtype type) {
     case AP_I32: return H5T_STD_I32LE;
     case AP_U8: return H5T_STD_U8LE;
     case AP_U64: return H5T_STD_U64LE;
+    case AP_I16: return H5T_STD_I16LE;
     }
     return H5I_INVALID_HID;
 }

@@ -19,7 +19,7 @@
 #include "base/status.h"
 #include <hdf5.h>
 
-typedef enum ap_dtype { AP_F32, AP_F64, AP_I64, AP_I32, AP_U8, AP_U64 } ap_dtype;
+typedef enum ap_dtype { AP_F32, AP_F64, AP_I64, AP_I32, AP_U8, AP_U64, AP_I16 } ap_dtype;
 size_t ap_dtype_size(ap_dtype type);
 const char *ap_dtype_name(ap_dtype type); /* "float32", ... */
 

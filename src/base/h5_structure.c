@@ -80,8 +80,9 @@ static const struct {
     uint64_t bytes;
     uint8_t code[MOST_TYPE];
 } types[] = {
-    {12, INTEGER(8, 8)}, /* int64, int32, uint8, uint64 */
+    {12, INTEGER(8, 8)}, /* int64, int32, int16, uint8, uint64 */
     {12, INTEGER(8, 4)},
+    {12, INTEGER(8, 2)},
     {12, INTEGER(0, 1)},
     {12, INTEGER(0, 8)},
     {20, {0x11, 0x20, 0x1f, 0, 4, 0, 0, 0, 0, 0, 32, 0, 23, 8, 0, 23, 127, 0, 0, 0}},   /* float32 */

@@ -46,6 +46,7 @@ static hid_t little_endian(ap_dtype type) {
     case AP_I32: return H5T_STD_I32LE;
     case AP_U8: return H5T_STD_U8LE;
     case AP_U64: return H5T_STD_U64LE;
+    case AP_I16: return H5T_STD_I16LE;
     }
     return H5I_INVALID_HID;
 }

@@ -360,13 +360,16 @@ ap_status ap_engine_evaluate(ap_engine *engine, double metrics[AP_SPLITS][AP_MAX
 
 /* ---- warm-up */
 
+/* A step that no trial reaches: its random numbers are nobody else's. */
+static const int64_t warm_up_step = (int64_t)1 << 40;
+
 ap_status ap_engine_warm_up(ap_engine *engine, ap_error *error) {
     ap_loss_request request = {.keep_state = true};
     double loss;
     AP_TRY(ap_group_agree(engine->options.group, ap_engine_start(engine, 0, error), error));
     for (int i = 0; i < 3; i++) { /* enough for every buffer of the queue's ring to have been used */
         ap_engine_next_batch(engine);
-        AP_TRY(ap_engine_loss_and_gradient(engine, -1, 0, &request, &loss, error));
+        AP_TRY(ap_engine_loss_and_gradient(engine, warm_up_step, 0, &request, &loss, error));
     }
     ap_queue_destroy(engine->queue);
     engine->queue = NULL;

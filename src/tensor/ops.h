@@ -84,6 +84,8 @@ ap_tensor *ap_slice_last(ap_tape *tape, ap_tensor *x, int64_t first, int64_t cou
  * the other; and back, padding becomes 0. lengths [n] in 0 .. steps (else AP_DATA), borrowed until backward. */
 ap_tensor *ap_pack_rows(ap_tape *tape, ap_tensor *x, const int64_t *lengths);
 ap_tensor *ap_unpack_rows(ap_tape *tape, ap_tensor *x, int64_t n, int64_t steps, const int64_t *lengths);
+/* f(x) of x [n, steps, ..] where it is no padding, 0 elsewhere. f: one that knows its derivative from its output. */
+ap_tensor *ap_activate_rows(ap_tape *tape, ap_tensor *x, const int64_t *lengths, ap_activation kind);
 
 /* Over the last dimension of x [.., n]; scale and bias [n] or NULL. */
 ap_tensor *ap_layer_norm(ap_tape *tape, ap_tensor *x, ap_tensor *scale, ap_tensor *bias, float eps);

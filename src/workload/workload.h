@@ -35,6 +35,15 @@ typedef struct ap_workload {
     /* Declares parameters and state in published order. */
     ap_status (*define)(const void *model, ap_params *params, ap_params *state, ap_error *error);
     ap_tensor *(*forward)(const void *model, ap_tape *tape, const ap_batch *batch); /* logits */
+    /* A fixed front end without gradient (features of sound) as an array of its own: when the batch has an array of this
+     * name, forward starts from it. Fixtures record it in /intermediate: the front end is compared by itself, and the
+     * model from the recorded numbers on. NULL: none. front_end: float32 [size] of the batch; false: it has another
+     * size. */
+    const char *front_end_name;
+    bool (*front_end)(const void *model, const ap_batch *batch, int64_t size, float *values);
+    /* weights [rows of the logits], 0 where a row is padding and its logits mean nothing: fixtures are not compared
+     * there. NULL: every row counts. */
+    void (*logit_weights)(const void *model, const ap_tensor *logits, const ap_batch *batch, float *weights);
     ap_loss (*loss)(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
                     const ap_loss_options *options);
     /* Adds one evaluated shard to sums[sum_count] (the caller zeroes them, and adds over shards and batches in fixed

@@ -102,7 +102,7 @@ static void test_round_trip(void) {
 
 static void test_every_type_and_rank(void) {
     start();
-    const ap_dtype types[] = {AP_F32, AP_F64, AP_I64, AP_I32, AP_U8, AP_U64};
+    const ap_dtype types[] = {AP_F32, AP_F64, AP_I64, AP_I32, AP_U8, AP_U64, AP_I16};
     const size_t sizes[] = {4, 8, 8, 4, 1, 8};
     const char *const names[] = {"float32", "float64", "int64", "int32", "uint8", "uint64"};
     const int64_t shape[AP_H5_MAX_RANK] = {1, 2, 1, 3, 1, 2, 1, 2};

@@ -56,7 +56,7 @@ static void nothing(hid_t file) {
 }
 
 static void every_type(hid_t file) {
-    static const ap_dtype types[] = {AP_F32, AP_F64, AP_I64, AP_I32, AP_U8, AP_U64};
+    static const ap_dtype types[] = {AP_F32, AP_F64, AP_I64, AP_I32, AP_U8, AP_U64, AP_I16};
     static const double zeros[6] = {0};
     const int64_t shape[] = {3, 0, 1, 1, 1, 1, 1, 1}, some[] = {1, 3, 1, 1, 1, 1, 1, 1};
     char name[64];

@@ -1,12 +1,12 @@
 /* What the speech models need beside LSTM and CTC: ap_scale_shift, ap_add_scaled, ap_pack_rows, ap_unpack_rows,
- * ap_query_scale against their twins, and against published layers (components/layers.h5): batch norm over what is no
- * padding, the query scaler, the strided convolutions of the subsampling. */
+ * ap_activate_rows, ap_query_scale against their twins, and against published layers (components/layers.h5): batch norm
+ * over what is no padding, the query scaler, the strided convolutions of the subsampling. */
 #include "base/h5.h"
 #include "gradient.h"
 
 enum { N = 3, STEPS = 4, C = 2, ROWS = 5, SIZE = N * STEPS * C };
 static const int64_t lengths[N] = {3, 0, 2};
-enum { SCALE_SHIFT, ADD_SCALED, PACK, UNPACK, QUERY };
+enum { SCALE_SHIFT, ADD_SCALED, PACK, UNPACK, ACTIVATE, QUERY };
 
 static ap_tensor *op(ap_tape *tape, ap_tensor *const *x, const void *user) {
     switch (*(const int *)user) {
@@ -14,6 +14,7 @@ static ap_tensor *op(ap_tape *tape, ap_tensor *const *x, const void *user) {
     case ADD_SCALED: return ap_add_scaled(tape, x[0], 0.5f, x[1]);
     case PACK: return ap_pack_rows(tape, x[0], lengths);
     case UNPACK: return ap_unpack_rows(tape, x[0], N, STEPS, lengths);
+    case ACTIVATE: return ap_activate_rows(tape, x[0], lengths, AP_TANH);
     default: return ap_query_scale(tape, x[0], x[1]);
     }
 }
@@ -42,6 +43,9 @@ static void twin(const double *const *x, double *y, const void *user) {
                 row += valid;
             }
         return;
+    case ACTIVATE:
+        for (int64_t i = 0; i < SIZE; i++) y[i] = i / C % STEPS < lengths[i / C / STEPS] ? tanh(x[0][i]) : 0;
+        return;
     default:
         for (int i = 0; i < SIZE; i++) y[i] = x[0][i] * 1.442695041 * log1p(exp(x[1][i % 4])); /* d = 4, 2 heads */
     }
@@ -58,6 +62,7 @@ static void test_gradients(void) {
     check_kind(ADD_SCALED, 2, (gradient_case){.input = {{3, {N, STEPS, C}}, {3, {N, STEPS, C}}}}, SIZE);
     check_kind(PACK, 1, (gradient_case){.input = {{3, {N, STEPS, C}}}}, ROWS * C);
     check_kind(UNPACK, 1, (gradient_case){.input = {{2, {ROWS, C}}}}, SIZE);
+    check_kind(ACTIVATE, 1, (gradient_case){.input = {{3, {N, STEPS, C}}}}, SIZE);
     check_kind(QUERY, 2, (gradient_case){.input = {{2, {N, 8}}, {1, {4}}}}, SIZE);
 }
 
@@ -179,8 +184,8 @@ static void check_subsampling(hid_t file, const char *group, int64_t steps) {
     const ap_conv2d_options options = {
         .stride_h = 2, .stride_w = 2, .pad_top = steps % 2, .pad_bottom = 1, .pad_right = 1};
     ap_tensor *x = ap_channels_last(tape, ap_tape_param(tape, 0));
-    ap_tensor *y = ap_relu(tape, ap_conv2d(tape, x, ap_tape_param(tape, 1), ap_tape_param(tape, 2), &options));
-    y = ap_unpack_rows(tape, ap_pack_rows(tape, y, count), 2, 4, count);
+    ap_tensor *y = ap_conv2d(tape, x, ap_tape_param(tape, 1), ap_tape_param(tape, 2), &options);
+    y = ap_activate_rows(tape, y, count, AP_RELU);
     CHECK(y && y->size == 2 * 4 * 3 * 3);
     snprintf(path, sizeof path, "/%s/y", group);
     float *want = read_floats(file, path, 72); /* [2, 3, 4, 3], channels first */

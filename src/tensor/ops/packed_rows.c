@@ -1,6 +1,6 @@
-/* Sequences of different lengths without their padding: x [n, steps, ..] <-> [rows, ..], where example i's first
- * lengths[i] steps follow each other. What works row by row (linear layers, norms, activations, losses) then does no
- * work for padding, and sums over rows do not see it. Copies; no sums. */
+/* Sequences of different lengths: without their padding: x [n, steps, ..] <-> [rows, ..], where example i's first
+ * lengths[i] steps follow each other; and with it, activated and set to 0. What works row by row (linear layers, norms,
+ * activations, losses) then does no work for padding, and sums over rows do not see it. Copies; no sums. */
 #include "tensor/kernels/reduce.h"
 #include "tensor/ops.h"
 
@@ -89,5 +89,46 @@ ap_tensor *ap_unpack_rows(ap_tape *tape, ap_tensor *x, int64_t n, int64_t steps,
     for (int i = 1; i < x->rank; i++) op->width *= x->shape[i];
     copy_rows(op, false, false, x->data, y->data);
     ap_tape_record(tape, unpack_backward, y, op, 1, &x);
+    return y;
+}
+
+/* ---- activation where there is no padding */
+
+typedef struct activated_rows {
+    ap_tensor *x;
+    const int64_t *lengths; /* borrowed until backward */
+    ap_activation kind;
+} activated_rows;
+
+static void activated_rows_backward(ap_tape *tape, ap_tensor *y, void *context) {
+    const activated_rows *op = context;
+    bool accumulate;
+    float *dx = ap_tape_grad(tape, op->x, &accumulate);
+    if (!dx) return;
+    const int64_t example = y->shape[0] ? y->size / y->shape[0] : 0, width = y->shape[1] ? example / y->shape[1] : 0;
+    for (int64_t i = 0; i < y->shape[0]; i++) {
+        const int64_t at = i * example, valid = op->lengths[i] * width;
+        ap_activate_back(op->kind, 0, (size_t)valid, y->data + at, y->grad + at, accumulate, dx + at);
+        if (!accumulate) memset(dx + at + valid, 0, (size_t)(example - valid) * sizeof *dx);
+    }
+}
+
+ap_tensor *ap_activate_rows(ap_tape *tape, ap_tensor *x, const int64_t *lengths, ap_activation kind) {
+    if (ap_tape_status(tape, NULL) != AP_OK || !x) return NULL;
+    if (x->rank < 3 || !ap_activation_knows_from_output(kind))
+        return ap_tape_fail(tape, "activate rows: rank %d (wanted [n, steps, ..]), or activation %d needs its input",
+                            x->rank, (int)kind);
+    if (count_rows(tape, x->shape[0], x->shape[1], lengths) < 0) return NULL;
+    ap_tensor *y = ap_tape_tensor(tape, x->rank, x->shape);
+    activated_rows *op = ap_tape_take(tape, sizeof *op);
+    if (!y || !op) return NULL;
+    *op = (activated_rows){x, lengths, kind};
+    const int64_t example = y->shape[0] ? y->size / y->shape[0] : 0, width = y->shape[1] ? example / y->shape[1] : 0;
+    for (int64_t i = 0; i < y->shape[0]; i++) {
+        const int64_t at = i * example, valid = lengths[i] * width;
+        ap_activate(kind, 0, (size_t)valid, x->data + at, y->data + at);
+        memset(y->data + at + valid, 0, (size_t)(example - valid) * sizeof *y->data);
+    }
+    ap_tape_record(tape, activated_rows_backward, y, op, 1, &x);
     return y;
 }
