@@ -5,11 +5,14 @@
 
 #include "base/status.h"
 
+/* Who calls MPI_Init: nobody; always; where a launcher started more than one process. */
+typedef enum ap_ranks { AP_RANKS_NEVER, AP_RANKS_ALWAYS, AP_RANKS_IF_LAUNCHED } ap_ranks;
+
 /* argv[0] is the command's name. `run` returns an exit code, prints results on stdout and errors through ap_log. */
 typedef struct ap_command {
     const char *name, *arguments, *summary;
     int (*run)(int argc, char **argv);
-    bool parallel; /* wants MPI_Init */
+    ap_ranks parallel;
 } ap_command;
 
 /* One long option. */

@@ -1,5 +1,7 @@
-/* algoperf prepare: the published data set's own files -> one packed file; and the check of a packed file. */
+/* algoperf prepare: the published data set's own files -> one packed file, on any number of ranks; and the check of a
+ * packed file. */
 #include "cli/cli.h"
+#include "cli/prepare_crew.h"
 
 #include "base/file.h"
 #include "workload/workload.h"
@@ -11,7 +13,8 @@
 #include <sys/stat.h>
 
 typedef struct arguments {
-    const char *workload, *from, *to, *name, *check;
+    const char *workload, *from, *to, *name, *check, *skip_bad_text;
+    int64_t skip_bad;
 } arguments;
 
 /* Names end up in job files, result paths and target tables. */
@@ -33,20 +36,56 @@ static void print_summary(const char *path, const ap_dataset *dataset) {
     printf("  source: %s\n", ap_dataset_source(dataset));
 }
 
-static ap_status prepare(const ap_workload *workload, const arguments *a, ap_error *error) {
-    if (!workload->prepare)
-        return ap_fail(error, AP_USAGE, "workload %s has nothing to prepare: its data set is built in", workload->name);
-    if (a->name) AP_TRY(check_name(a->name, error));
-    bool before = ap_file_exists(a->to);
-    ap_prepare_options options = {.from = a->from, .to = a->to, .name = a->name};
-    AP_TRY(workload->prepare(&options, error));
-
-    ap_dataset *dataset; /* what was written is read back, through all the checks of opening */
+/* Rank 0: what was written is read back, through all the checks of opening. */
+static ap_status report(const ap_workload *workload, const arguments *a, bool there, const ap_crew_totals *totals,
+                        ap_error *error) {
+    ap_dataset *dataset;
     AP_TRY(ap_dataset_open(a->to, workload->name, workload->fields, workload->field, &dataset, error));
-    if (before) printf("already there: %s was made from the same files\n", a->to);
+    if (there) printf("already there: %s was made from the same files\n", a->to);
     print_summary(a->to, dataset);
     ap_dataset_close(dataset);
+    if (totals->seconds <= 0) return AP_OK;
+    if (totals->skipped)
+        printf("  left out: %" PRId64 " malformed record%s, named in the attribute skipped_records\n", totals->skipped,
+               totals->skipped > 1 ? "s" : "");
+    if (totals->reused)
+        printf("  %" PRId64 " of %" PRId64 " parts were there from an earlier call\n", totals->reused,
+               totals->reused + totals->parts);
+    const int ranks = ap_crew_ranks();
+    printf("  %.1f MB read in %.2f s on %d rank%s: %.1f MB/s, %.0f examples/s\n", 1e-6 * (double)totals->bytes,
+           totals->seconds, ranks, ranks > 1 ? "s" : "", 1e-6 * (double)totals->bytes / totals->seconds,
+           (double)totals->examples / totals->seconds);
     return AP_OK;
+}
+
+static ap_status prepare_in_parts(const ap_workload *workload, const arguments *a, const ap_prepare_options *options,
+                                  bool *there, ap_crew_totals *totals, ap_error *error) {
+    ap_prepare_plan plan = {0};
+    ap_prepare_target target = {.to = a->to,
+                                .workload = workload->name,
+                                .data_set = a->name,
+                                .fields = workload->fields,
+                                .field = workload->field,
+                                .skip_bad = a->skip_bad};
+    ap_status status = ap_crew_agree(workload->plan(options, &plan, error), error);
+    if (status == AP_OK) status = ap_crew_prepare(&target, &plan, there, totals, error);
+    ap_prepare_plan_free(&plan);
+    return status;
+}
+
+static ap_status prepare(const ap_workload *workload, const arguments *a, ap_error *error) {
+    if (!workload->plan && !workload->prepare)
+        return ap_fail(error, AP_USAGE, "workload %s has nothing to prepare: its data set is built in", workload->name);
+    if (a->name) AP_TRY(check_name(a->name, error));
+    const bool alone = ap_crew_rank() == 0;
+    bool there = alone && ap_file_exists(a->to);
+    ap_prepare_options options = {.from = a->from, .to = a->to, .name = a->name};
+    ap_crew_totals totals = {0};
+    if (workload->plan)
+        AP_TRY(prepare_in_parts(workload, a, &options, &there, &totals, error));
+    else
+        AP_TRY(ap_crew_agree(alone ? workload->prepare(&options, error) : AP_OK, error));
+    return ap_crew_agree(alone ? report(workload, a, there, &totals, error) : AP_OK, error);
 }
 
 static ap_status read_all(const ap_dataset *dataset, ap_error *error) {
@@ -76,9 +115,11 @@ static ap_status check(const ap_workload *workload, const char *path, ap_error *
 static ap_status run_checked(const arguments *a, ap_error *error) {
     const ap_workload *workload;
     AP_TRY(ap_workload_find(a->workload, &workload, error));
-    if (a->check && (a->from || a->to || a->name))
-        return ap_fail(error, AP_USAGE, "--check FILE stands alone, without --from, --to and --name");
-    if (a->check) return check(workload, a->check, error);
+    if (a->check && (a->from || a->to || a->name || a->skip_bad_text))
+        return ap_fail(error, AP_USAGE, "--check FILE stands alone, without --from, --to, --name and --skip-bad");
+    if (a->check) return ap_crew_agree(ap_crew_rank() == 0 ? check(workload, a->check, error) : AP_OK, error);
+    if (a->skip_bad_text && !workload->plan)
+        return ap_fail(error, AP_USAGE, "--skip-bad: the reader of %s cannot leave records out", workload->name);
     if (!a->from || !a->to)
         return ap_fail(error, AP_USAGE, "prepare %s needs --from DIR (%s) and --to FILE.h5, or --check FILE.h5",
                        workload->name, workload->prepare_help ? workload->prepare_help : "nothing to prepare");
@@ -95,6 +136,8 @@ static int run(int argc, char **argv) {
         {"from", "DIR", "folder of the data set's published files", &a.from},
         {"to", "FILE", "packed HDF5 file to make; never overwritten, left alone if it is already the same", &a.to},
         {"name", "NAME", "data set name in the record, selects the targets (default: from the folder)", &a.name},
+        {"skip-bad", "N", "leave out up to N malformed records; the file says which (default 0: the first one ends it)",
+         &a.skip_bad_text},
         {"check", "FILE", "verify a packed file: its seal, its layout and every example's digest", &a.check},
         {0},
     };
@@ -107,12 +150,15 @@ static int run(int argc, char **argv) {
         return ap_cli_report(&error);
     }
     a.workload = rest[0];
+    if (a.skip_bad_text && ap_cli_integer("skip-bad", a.skip_bad_text, 0, 100000, &a.skip_bad, &error) != AP_OK)
+        return ap_cli_report(&error);
     return run_checked(&a, &error) == AP_OK ? AP_OK : ap_cli_report(&error);
 }
 
 const ap_command ap_command_prepare = {
     .name = "prepare",
-    .arguments = "WORKLOAD --from DIR --to FILE.h5 [--name NAME] | WORKLOAD --check FILE.h5",
-    .summary = "pack a data set's published files into one checksummed HDF5 file",
+    .arguments = "WORKLOAD --from DIR --to FILE.h5 [--name NAME] [--skip-bad N] | WORKLOAD --check FILE.h5",
+    .summary = "pack a data set's published files into one checksummed HDF5 file; on any number of ranks",
     .run = run,
+    .parallel = AP_RANKS_IF_LAUNCHED,
 };

@@ -248,5 +248,5 @@ const ap_command ap_command_run = {
     .arguments = "JOB.cfg",
     .summary = "train all trials of a job; started again it goes on where it was",
     .run = run,
-    .parallel = true,
+    .parallel = AP_RANKS_ALWAYS,
 };

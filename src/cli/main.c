@@ -64,21 +64,28 @@ static void usage(FILE *out) {
             fprintf(out, "  %-3d %s\n", code, ap_status_meaning((ap_status)code));
 }
 
+/* The variable in which a launcher says that it started more than one process; NULL: it did not. */
+static const char *launched_as_many(void) {
+    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        const char *value = getenv(sizes[i]);
+        if (value && atoi(value) > 1) return sizes[i];
+    }
+    return NULL;
+}
+
 /* A process that a launcher started as one of many, and that MPI believes to be alone, is N runs in one place by
  * mistake: the launcher and the MPI library do not fit together. */
 ap_status ap_cli_check_launch(ap_error *error) {
-    static const char *const sizes[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "MPI_LOCALNRANKS", "SLURM_STEP_NUM_TASKS"};
     int ranks;
+    const char *size = launched_as_many();
     MPI_Comm_size(MPI_COMM_WORLD, &ranks);
-    for (size_t i = 0; ranks == 1 && i < sizeof sizes / sizeof *sizes; i++) {
-        const char *value = getenv(sizes[i]);
-        if (value && atoi(value) > 1)
-            return ap_fail(error, AP_ENVIRONMENT,
-                           "%s = %s, yet MPI says that this process is alone: the launcher is not the one of this MPI "
-                           "library, so every rank would run the whole job. Use Open MPI's own mpirun, or srun "
-                           "--mpi=pmix",
-                           sizes[i], value);
-    }
+    if (ranks == 1 && size)
+        return ap_fail(error, AP_ENVIRONMENT,
+                       "%s = %s, yet MPI says that this process is alone: the launcher is not the one of this MPI "
+                       "library, so every rank would run the whole job. Use Open MPI's own mpirun, or srun "
+                       "--mpi=pmix",
+                       size, getenv(size));
     return AP_OK;
 }
 
@@ -153,9 +160,10 @@ int main(int argc, char **argv) {
         for (int a = 2; a < argc && strcmp(argv[a], "--"); a++) wants_help |= !strcmp(argv[a], "--help");
         int code;
         if (commands[i] == &ap_command_run && !wants_help && ap_run_as_launcher(argc - 1, argv + 1, &code)) return code;
-        return check_output(commands[i], commands[i]->parallel && !wants_help
-                                             ? run_parallel(commands[i], argc - 1, argv + 1)
-                                             : commands[i]->run(argc - 1, argv + 1));
+        bool parallel = commands[i]->parallel == AP_RANKS_ALWAYS ||
+                        (commands[i]->parallel == AP_RANKS_IF_LAUNCHED && launched_as_many());
+        return check_output(commands[i], parallel && !wants_help ? run_parallel(commands[i], argc - 1, argv + 1)
+                                                                 : commands[i]->run(argc - 1, argv + 1));
     }
     const char *close = ap_closest(argv[1], names);
     ap_fail(&error, AP_USAGE, "there is no command \"%s\"%s%s%s; see `algoperf --help`", argv[1],

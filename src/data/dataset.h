@@ -83,6 +83,10 @@ ap_status ap_dataset_read(const ap_dataset *dataset, ap_split split, int64_t ind
 /* ---- writing packed files
  * Streams: memory is about a MiB a field, whatever the size of the data set. Main thread only (libhdf5). */
 typedef struct ap_packer ap_packer;
+/* *same: `path` is there already and is an intact packed file of the same workload, name, source and fields. AP_USAGE
+ * if anything else is there. */
+ap_status ap_packer_find(const char *path, const char *workload, const char *dataset_name, const char *source,
+                         int fields, const ap_field *field, bool *same, ap_error *error);
 /* Begins `path` (sealed at the end; nothing partial is left). source: free text for the record, file names and their
  * digests. Copies `field`, borrows the names in it.
  * Never overwrites: if `path` is already an intact packed file of the same workload, name, source and fields, *packer
@@ -95,6 +99,9 @@ ap_status ap_packer_create(const char *path, const char *workload, const char *d
 ap_status ap_packer_begin(ap_packer *packer, ap_split split, int64_t count, const int64_t *total_lengths,
                           ap_error *error);
 ap_status ap_packer_append(ap_packer *packer, const ap_example *example, ap_error *error);
+/* Records that examples were left out: attributes `skipped` (how many) and `skipped_records` (their texts, a line
+ * each). */
+ap_status ap_packer_skipped(ap_packer *packer, int64_t count, const char *records, ap_error *error);
 ap_status ap_packer_commit(ap_packer *packer, ap_error *error); /* the packer is gone afterwards */
 void ap_packer_abandon(ap_packer *packer);                      /* NULL is fine */
 

@@ -125,9 +125,8 @@ static void close_sinks(ap_packer *packer) {
 
 /* ---- beginning */
 
-/* *same: `path` is already what these arguments would make. AP_USAGE if it is something else. */
-static ap_status find_same(const char *path, const char *workload, const char *name, const char *source, int fields,
-                           const ap_field *field, bool *same, ap_error *error) {
+ap_status ap_packer_find(const char *path, const char *workload, const char *name, const char *source, int fields,
+                         const ap_field *field, bool *same, ap_error *error) {
     ap_dataset *there;
     *same = false;
     if (!ap_file_exists(path)) return AP_OK;
@@ -163,7 +162,7 @@ ap_status ap_packer_create(const char *path, const char *workload, const char *d
     bool same;
     *result = NULL;
     if (fields < 1 || fields > AP_MAX_FIELDS) return ap_fail(error, AP_BUG, "a data set of %d fields", fields);
-    AP_TRY(find_same(path, workload, dataset_name, source, fields, field, &same, error));
+    AP_TRY(ap_packer_find(path, workload, dataset_name, source, fields, field, &same, error));
     if (same) return AP_OK;
     ap_packer *packer = calloc(1, sizeof *packer);
     if (!packer || !(packer->path = strdup(path))) {
@@ -289,6 +288,12 @@ ap_status ap_packer_append(ap_packer *packer, const ap_example *example, ap_erro
 }
 
 /* ---- the end */
+
+ap_status ap_packer_skipped(ap_packer *packer, int64_t count, const char *records, ap_error *error) {
+    hid_t file = ap_h5_writer_file(packer->writer);
+    AP_TRY(ap_h5_set_i64(file, "/", "skipped", count, error));
+    return ap_h5_set_text(file, "/", "skipped_records", records, error);
+}
 
 ap_status ap_packer_commit(ap_packer *packer, ap_error *error) {
     ap_status status = AP_OK;

@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "data/batch.h"
+#include "data/prepare.h"
 #include "tensor/ops.h"
 
 enum { AP_MAX_METRICS = 8, AP_MAX_SUMS = 16 };
@@ -66,7 +67,12 @@ typedef struct ap_workload {
     ap_field field[AP_MAX_FIELDS];
     ap_collate *collate;
     const ap_generator *generator;
-    ap_status (*prepare)(const ap_prepare_options *options, ap_error *error); /* NULL: nothing to prepare */
+    /* The published files at `from` as parts of a plan (data/prepare.h), which holds nothing yet and is freed by the
+     * caller, also after a failure. Called by every rank: it lists and checks, it does not read what is large. NULL:
+     * nothing to prepare. */
+    ap_status (*plan)(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error);
+    /* The older form, all of it on one rank; NULL where there is `plan`. */
+    ap_status (*prepare)(const ap_prepare_options *options, ap_error *error);
     const char *prepare_help;
 } ap_workload;
 

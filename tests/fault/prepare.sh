@@ -31,14 +31,14 @@ check() { # CODE
   [ ! -e "$T/to/data.h5" ] || cmp -s "$T/calm.h5" "$T/to/data.h5" || say "a packed file that is another"
   prepare >"$T/again" 2>&1 || say "the next call: $(tail -n 1 "$T/again")"
   cmp -s "$T/calm.h5" "$T/to/data.h5" || say "the next call makes another file"
-  rm -f "$T"/to/* "$T"/to/.*.tmp
+  rm -rf "$T"/to/* "$T"/to/.*.tmp
 }
 for what in "$T/to write ENOSPC" "$T/to write EIO" "$T/to write short" "$T/to write kill" "$T/to read EIO" "$T/idx read EIO" "$T/idx read short"; do
   set -- $what
   kind=$2 mode=$3
   rm -f "$T/log"
   faulty "$1" "$2" EIO 0
-  rm -f "$T"/to/*
+  rm -rf "$T"/to/*
   n=$(wc -l <"$T/log")
   for at in $(seq 1 $((n > 60 ? (n + 59) / 60 : 1)) "$n"); do
     rm -f "$T/log"

@@ -2,6 +2,9 @@
 #include "workloads/cifar/cifar.h"
 
 #include "data_scratch.h"
+#include "prepare_alone.h"
+
+extern const ap_workload ap_workload_cifar;
 
 static const ap_cifar_model model = {.base_width = 4, .classes = 10};
 enum { SIDE = 32, PIXELS = SIDE * SIDE, RECORD = 3073 };
@@ -117,8 +120,9 @@ static void publish(published p) {
 static ap_status prepare(const char *name, ap_error *error) {
     scratch("");
     *error = (ap_error){0};
-    return ap_cifar_prepare(&(ap_prepare_options){.from = scratch_folder, .to = scratch("packed.h5"), .name = name},
-                            error);
+    return prepare_alone(&ap_workload_cifar,
+                         &(ap_prepare_options){.from = scratch_folder, .to = scratch("packed.h5"), .name = name}, 0,
+                         error);
 }
 
 static ap_dataset *open_packed(const char *name, const int64_t counts[AP_SPLITS]) {

@@ -2,8 +2,11 @@
 
 #include "data_scratch.h"
 
+#include "prepare_alone.h"
 #include <sys/stat.h>
 #include <zlib.h>
+
+extern const ap_workload ap_workload_mnist;
 
 static const ap_mnist_model model = {.input = 784, .hidden = 8, .classes = 10, .pixel_max = 1};
 static const ap_field field[2] = {{.name = "inputs", .type = AP_U8, .rank = 3, .shape = {28, 28, 1}},
@@ -228,8 +231,9 @@ static void publish(published p) {
 static ap_status prepare(const char *name, ap_error *error) {
     scratch("");
     *error = (ap_error){0};
-    return ap_mnist_prepare(&(ap_prepare_options){.from = scratch_folder, .to = scratch("packed.h5"), .name = name},
-                            error);
+    return prepare_alone(&ap_workload_mnist,
+                         &(ap_prepare_options){.from = scratch_folder, .to = scratch("packed.h5"), .name = name}, 0,
+                         error);
 }
 
 /* Image i is all bytes i, its label i mod 10; the test images begin at 100. 12 = 10 + 2 training images. */
@@ -298,13 +302,14 @@ static void test_name_from_the_folder(void) {
     CHECK_INT(symlink(scratch_folder, folder), 0);
     /* The folder's own name counts, not that of a link to it or a detour. */
     snprintf(from, sizeof from, "%s/.", folder);
-    CHECK_OK(ap_mnist_prepare(&(ap_prepare_options){.from = from, .to = scratch("packed.h5")}, &error));
+    CHECK_OK(
+        prepare_alone(&ap_workload_mnist, &(ap_prepare_options){.from = from, .to = scratch("packed.h5")}, 0, &error));
     check_packed("mnist");
     unlink(folder);
     unlink(scratch("packed.h5"));
     CHECK_INT(rename(scratch_folder, folder), 0);
     snprintf(from, sizeof from, "%s/packed.h5", folder);
-    CHECK_OK(ap_mnist_prepare(&(ap_prepare_options){.from = folder, .to = from}, &error));
+    CHECK_OK(prepare_alone(&ap_workload_mnist, &(ap_prepare_options){.from = folder, .to = from}, 0, &error));
     CHECK_INT(rename(folder, scratch_folder), 0);
     check_packed("fashion-mnist");
 }

@@ -24,6 +24,6 @@ ap_collate ap_cifar_collate;
 extern const ap_generator ap_cifar_generator;
 
 /* ---- prepare.c */
-ap_status ap_cifar_prepare(const ap_prepare_options *options, ap_error *error);
+ap_status ap_cifar_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error);
 
 #endif

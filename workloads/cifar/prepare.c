@@ -83,22 +83,23 @@ static ap_labelled_images records(const binary_files *f, int file, int files) {
         .images = first + 1, .labels = first, .image_stride = RECORD, .label_stride = RECORD, .count = files * f->each};
 }
 
-static ap_status prepare_binary(const ap_prepare_options *options, ap_error *error) {
+static ap_status plan_binary(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error) {
     binary_files f = {0};
     ap_status status = read_binary(options->from, &f, error);
-    if (status == AP_OK) {
-        ap_image_pack pack = {.workload = "cifar",
-                              .data_set = "cifar-10",
-                              .source = f.source,
-                              .field = ap_cifar_generator.field,
-                              .train = records(&f, 0, TRAIN_FILES),
-                              .test = records(&f, TRAIN_FILES, 1),
-                              .store = store_planes};
-        pack.validation = pack.train.count / 10; /* the published split: 5,000 of 50,000 */
-        status = ap_pack_images(options, &pack, error);
+    if (status != AP_OK) {
+        free(f.records);
+        return status;
     }
-    free(f.records);
-    return status;
+    ap_image_pack pack = {.data_set = "cifar-10",
+                          .source = f.source,
+                          .field = ap_cifar_generator.field,
+                          .train = records(&f, 0, TRAIN_FILES),
+                          .test = records(&f, TRAIN_FILES, 1),
+                          .store = store_planes,
+                          .memory = f.records,
+                          .release = free};
+    pack.validation = pack.train.count / 10; /* the published split: 5,000 of 50,000 */
+    return ap_plan_images(options, &pack, plan, error);
 }
 
 /* ---- IDX: a grey image in the middle of a black one, the same in all colours */
@@ -112,25 +113,7 @@ static void store_grey(const uint8_t *published, uint8_t *stored) {
             memset(stored + ((y + MARGIN) * SIDE + x + MARGIN) * COLOURS, published[y * GREY + x], COLOURS);
 }
 
-static ap_status prepare_idx(const ap_prepare_options *options, ap_error *error) {
-    ap_idx_folder folder;
-    ap_status status = ap_idx_folder_read(options->from, GREY, CLASSES, &folder, error);
-    if (status == AP_OK) {
-        ap_image_pack pack = {.workload = "cifar",
-                              .data_set = folder.name,
-                              .source = folder.source,
-                              .field = ap_cifar_generator.field,
-                              .train = ap_idx_images(&folder, false),
-                              .test = ap_idx_images(&folder, true),
-                              .store = store_grey};
-        pack.validation = pack.train.count / 6; /* as the workload mnist splits them */
-        status = ap_pack_images(options, &pack, error);
-    }
-    ap_idx_folder_free(&folder);
-    return status;
-}
-
-ap_status ap_cifar_prepare(const ap_prepare_options *options, ap_error *error) {
+ap_status ap_cifar_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error) {
     bool binary = false;
     for (int i = 0; i < FILES; i++) {
         char path[AP_PATH];
@@ -147,5 +130,7 @@ ap_status ap_cifar_prepare(const ap_prepare_options *options, ap_error *error) {
             "%s: has neither CIFAR-10's binary files (%s, ...) nor IDX files (train-images-idx3-ubyte, plain "
             "or .gz, ...)",
             options->from, file_names[0]);
-    return binary ? prepare_binary(options, error) : prepare_idx(options, error);
+    if (binary) return plan_binary(options, plan, error);
+    /* validation as the workload mnist splits them */
+    return ap_plan_idx(options, GREY, CLASSES, 6, ap_cifar_generator.field, store_grey, plan, error);
 }

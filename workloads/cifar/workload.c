@@ -19,7 +19,7 @@ const ap_workload ap_workload_cifar = {
     .field = {{.name = "inputs", .type = AP_U8, .rank = 3, .shape = {32, 32, 3}}, {.name = "targets", .type = AP_U8}},
     .collate = ap_cifar_collate,
     .generator = &ap_cifar_generator,
-    .prepare = ap_cifar_prepare,
+    .plan = ap_cifar_plan,
     .prepare_help =
         "folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin (CIFAR-10, binary version), or "
         "with the IDX files of Fashion-MNIST",

@@ -70,6 +70,6 @@ ap_collate ap_fastmri_collate;
 extern const ap_generator ap_fastmri_generator;
 
 /* ---- prepare.c */
-ap_status ap_fastmri_prepare(const ap_prepare_options *options, ap_error *error);
+ap_status ap_fastmri_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error);
 
 #endif

@@ -3,7 +3,6 @@
 #include "workloads/fastmri/volume.h"
 
 #include "base/file.h"
-#include "base/log.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -109,109 +108,103 @@ static ap_status list_files(const char *from, file_list list[AP_SPLITS], const c
     return AP_OK;
 }
 
-/* ---- the first pass: how much there is, and of what bytes */
+/* ---- the plan: a part is a file */
 
-typedef struct survey {
-    int64_t slices[AP_SPLITS], lengths[AP_SPLITS][AP_FASTMRI_FIELDS], side;
-    char source[256];
-} survey;
+typedef struct volumes {
+    file_list list[AP_SPLITS];
+    int64_t side; /* of all files' images */
+} volumes;
 
-static ap_status survey_volume(const char *path, ap_split split, ap_digest_stream *digests, survey *all,
-                               ap_error *error) {
-    ap_mri_volume v;
-    ap_status status = ap_mri_open(path, true, &v, error);
-    if (status == AP_OK && all->side == 0) all->side = v.side;
-    if (status == AP_OK && v.side != all->side)
-        status = ap_fail(error, AP_DATA, "%s: images of %lld x %lld (all files before have %lld x %lld)", path,
-                         (long long)v.side, (long long)v.side, (long long)all->side, (long long)all->side);
-    if (status == AP_OK) {
-        char text[AP_DIGEST_TEXT];
-        ap_digest_text(v.digest, text);
-        const char *name = strrchr(path, '/') + 1;
-        ap_digest_stream_add(digests, text, strlen(text));
-        ap_digest_stream_add(digests, "  ", 2);
-        ap_digest_stream_add(digests, name, strlen(name));
-        ap_digest_stream_add(digests, "\n", 1);
-        all->slices[split] += v.slices;
-        all->lengths[split][AP_FASTMRI_KSPACE] += v.slices * 2 * v.h * v.w;
-        all->lengths[split][AP_FASTMRI_TARGET] += v.slices * v.side * v.side;
-    }
-    ap_mri_close(&v);
-    return status;
+static void release(void *reader) {
+    volumes *r = reader;
+    for (int s = 0; s < AP_SPLITS; s++) free_list(&r->list[s]);
+    free(r);
 }
 
-static ap_status survey_files(const file_list list[AP_SPLITS], survey *all, ap_error *error) {
-    ap_digest_stream *digests = ap_digest_stream_create();
-    if (!digests) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
-    ap_status status = AP_OK;
-    for (int s = 0; s < AP_SPLITS; s++)
-        for (int64_t i = 0; status == AP_OK && i < list[s].n; i++)
-            status = survey_volume(list[s].path[i], (ap_split)s, digests, all, error);
-    char text[AP_DIGEST_TEXT];
-    ap_digest_text(ap_digest_stream_final(digests), text);
-    ap_digest_stream_destroy(digests);
-    snprintf(all->source, sizeof all->source,
-             "%lld, %lld and %lld files; xxh3_128=%s of their list, lines \"xxh3_128  name\"",
-             (long long)list[AP_TRAIN].n, (long long)list[AP_VALIDATION].n, (long long)list[AP_TEST].n, text);
-    return status;
+static const char *file_of(const volumes *r, int64_t index) {
+    int s = AP_TRAIN;
+    for (; index >= r->list[s].n; s++) index -= r->list[s].n;
+    return r->list[s].path[index];
 }
 
-/* ---- the second pass */
-
-static ap_status pack_slices(ap_packer *packer, ap_mri_volume *v, int64_t *index, ap_example *example,
-                             ap_error *error) {
+static ap_status read_slices(volumes *r, const char *path, ap_mri_volume *v, ap_part_output *output,
+                             ap_example *example, ap_error *error) {
+    if (v->side != r->side)
+        return ap_fail(error, AP_DATA, "%s: images of %lld x %lld (%s, the first of all files, has %lld x %lld)", path,
+                       (long long)v->side, (long long)v->side, r->list[AP_TRAIN].path[0], (long long)r->side,
+                       (long long)r->side);
     const int64_t lengths[AP_FASTMRI_FIELDS] = {2 * v->h * v->w, 2, v->side * v->side, 1, 1};
     for (int64_t z = 0; z < v->slices; z++) {
         AP_TRY(ap_example_reserve(example, AP_FASTMRI_FIELDS, ap_fastmri_generator.field, lengths, error));
-        AP_TRY(ap_mri_read(v, z, example->data[AP_FASTMRI_KSPACE], example->data[AP_FASTMRI_TARGET], error));
-        int32_t *size = example->data[AP_FASTMRI_SIZE];
-        size[0] = (int32_t)v->h, size[1] = (int32_t)v->w;
-        *(float *)example->data[AP_FASTMRI_VOLUME_MAX] = v->max;
-        *(int64_t *)example->data[AP_FASTMRI_INDEX] = (*index)++;
-        AP_TRY(ap_packer_append(packer, example, error));
+        ap_status status = ap_mri_read(v, z, example->data[AP_FASTMRI_KSPACE], example->data[AP_FASTMRI_TARGET], error);
+        if (status == AP_OK) {
+            int32_t *size = example->data[AP_FASTMRI_SIZE];
+            size[0] = (int32_t)v->h, size[1] = (int32_t)v->w;
+            *(float *)example->data[AP_FASTMRI_VOLUME_MAX] = v->max;
+            *(int64_t *)example->data[AP_FASTMRI_INDEX] = 0; /* see place */
+            status = ap_part_append(output, example, error);
+        } else {
+            status = ap_part_skip(output, error);
+        }
+        AP_TRY(status);
     }
     return AP_OK;
 }
 
-static ap_status pack_split(ap_packer *packer, ap_split split, const file_list *list, const survey *all,
-                            ap_error *error) {
+/* A whole file that is malformed is one record. */
+static ap_status read_file(void *reader, int64_t index, ap_part_output *output, ap_error *error) {
+    volumes *r = reader;
+    const char *path = file_of(r, index);
+    ap_mri_volume v;
     ap_example example = {0};
-    int64_t index = 0;
-    ap_status status = ap_packer_begin(packer, split, all->slices[split], all->lengths[split], error);
-    for (int64_t i = 0; status == AP_OK && i < list->n; i++) {
-        ap_mri_volume v;
-        status = ap_mri_open(list->path[i], false, &v, error);
-        if (status == AP_OK) status = pack_slices(packer, &v, &index, &example, error);
-        ap_mri_close(&v);
-        if (status == AP_OK && ((i + 1) % 50 == 0 || i + 1 == list->n))
-            ap_log(AP_GLOBAL, AP_LOG_INFO, "fastmri: %s, %lld of %lld files, %lld slices", ap_split_names[split],
-                   (long long)(i + 1), (long long)list->n, (long long)index);
-    }
+    ap_status status = ap_mri_open(path, &v, error);
+    if (status == AP_OK)
+        status = read_slices(r, path, &v, output, &example, error);
+    else
+        status = ap_part_skip(output, error);
+    ap_mri_close(&v);
     ap_example_free(&example);
     return status;
 }
 
-static ap_status pack(const ap_prepare_options *options, const char *name, const file_list list[AP_SPLITS],
-                      ap_error *error) {
-    survey all = {0};
-    ap_packer *packer;
-    AP_TRY(survey_files(list, &all, error));
-    AP_TRY(ap_packer_create(options->to, "fastmri", options->name ? options->name : name, all.source, AP_FASTMRI_FIELDS,
-                            ap_fastmri_generator.field, &packer, error));
-    if (!packer) return AP_OK; /* already there */
-    ap_status status = AP_OK;
-    for (int s = 0; status == AP_OK && s < AP_SPLITS; s++)
-        status = pack_split(packer, (ap_split)s, &list[s], &all, error);
-    if (status == AP_OK) return ap_packer_commit(packer, error);
-    ap_packer_abandon(packer);
-    return status;
+static void place(ap_example *example, int64_t index) {
+    *(int64_t *)example->data[AP_FASTMRI_INDEX] = index;
 }
 
-ap_status ap_fastmri_prepare(const ap_prepare_options *options, ap_error *error) {
-    file_list list[AP_SPLITS] = {0};
-    const char *name = "";
-    ap_status status = list_files(options->from, list, &name, error);
-    if (status == AP_OK) status = pack(options, name, list, error);
-    for (int s = 0; s < AP_SPLITS; s++) free_list(&list[s]);
+static ap_status plan_files(volumes *r, ap_prepare_plan *plan, ap_digest_stream *digest, ap_error *error) {
+    for (int s = 0; s < AP_SPLITS; s++)
+        for (int64_t i = 0; i < r->list[s].n; i++) {
+            const char *path = r->list[s].path[i], *name = strrchr(path, '/') + 1;
+            int64_t bytes, stamp;
+            AP_TRY(ap_prepare_plan_stat(path, &bytes, &stamp, error));
+            AP_TRY(ap_prepare_plan_add(plan, (ap_split)s, bytes, stamp, error, "%s, images of %lld x %lld", path,
+                                       (long long)r->side, (long long)r->side));
+            ap_digest_stream_add(digest, name, strlen(name) + 1);
+            ap_digest_stream_add(digest, &bytes, sizeof bytes);
+        }
+    char text[AP_DIGEST_TEXT];
+    ap_digest_text(ap_digest_stream_final(digest), text);
+    return ap_prepare_plan_source(plan, error, "%lld, %lld and %lld files; xxh3_128=%s of their names and sizes",
+                                  (long long)r->list[AP_TRAIN].n, (long long)r->list[AP_VALIDATION].n,
+                                  (long long)r->list[AP_TEST].n, text);
+}
+
+ap_status ap_fastmri_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error) {
+    volumes *r = calloc(1, sizeof *r);
+    ap_digest_stream *digest = ap_digest_stream_create();
+    ap_status status = r && digest ? AP_OK : ap_fail(error, AP_ENVIRONMENT, "out of memory");
+    plan->reader = r;
+    if (r) plan->release = release;
+    plan->read = read_file;
+    plan->place = place;
+    if (status == AP_OK) status = list_files(options->from, r->list, &plan->data_set, error);
+    if (status == AP_OK) {
+        ap_mri_volume first;
+        status = ap_mri_open(r->list[AP_TRAIN].path[0], &first, error);
+        r->side = first.side;
+        ap_mri_close(&first);
+    }
+    if (status == AP_OK) status = plan_files(r, plan, digest, error);
+    ap_digest_stream_destroy(digest);
     return status;
 }

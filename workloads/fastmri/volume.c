@@ -12,20 +12,6 @@
 static const size_t LARGEST_TARGET = (size_t)1 << 31;
 enum { LARGEST_SIDE = 1 << 14 };
 
-static ap_status digest_file(const char *path, ap_digest *digest, ap_error *error) {
-    enum { BLOCK = 1 << 20 };
-    ap_gz gz;
-    size_t got = BLOCK;
-    void *block = malloc(BLOCK);
-    ap_status status = block ? ap_gz_open(path, "HDF5", &gz, error) : ap_fail(error, AP_ENVIRONMENT, "out of memory");
-    if (!block) return status;
-    while (status == AP_OK && got == BLOCK) status = ap_gz_read(&gz, block, BLOCK, &got, error);
-    if (status == AP_OK) *digest = ap_digest_stream_final(gz.digest);
-    ap_gz_close(&gz);
-    free(block);
-    return status;
-}
-
 static ap_status check_shapes(const char *path, int rank, const int64_t *kspace, int target_rank, const int64_t *target,
                               ap_error *error) {
     if (rank != 3 || target_rank != 3)
@@ -60,7 +46,7 @@ static ap_status check_complex(const ap_mri_volume *v, ap_error *error) {
                           v->path);
 }
 
-static ap_status open_hdf5(ap_mri_volume *v, bool with_digest, ap_error *error) {
+static ap_status open_hdf5(ap_mri_volume *v, ap_error *error) {
     int rank, target_rank;
     int64_t kspace[AP_H5_MAX_RANK], target[AP_H5_MAX_RANK], n;
     double max = 0;
@@ -74,7 +60,6 @@ static ap_status open_hdf5(ap_mri_volume *v, bool with_digest, ap_error *error) 
     v->max = (float)max;
     if (!(v->max >= 0) || !isfinite(v->max))
         return ap_fail(error, AP_DATA, "%s: attribute max is %g (0 or more is expected)", v->path, max);
-    if (with_digest) return digest_file(v->path, &v->digest, error);
     return ap_h5_read(v->file, "reconstruction_esc", AP_F32, v->slices * v->side * v->side, LARGEST_TARGET,
                       (void **)&v->target, &n, error);
 }
@@ -109,7 +94,6 @@ static ap_status open_nifti(ap_mri_volume *v, ap_error *error) {
     if (shape[0] != shape[1])
         return ap_fail(error, AP_DATA, "%s: slices of %lld x %lld voxels (square ones are expected)", v->path,
                        (long long)shape[1], (long long)shape[0]);
-    v->digest = v->nifti.digest;
     v->h = v->w = v->side = shape[0];
     v->first = shape[2] / 6;
     v->slices = shape[2] - 2 * v->first;
@@ -145,9 +129,9 @@ static ap_status read_nifti(ap_mri_volume *v, int64_t slice, float *kspace, floa
 
 /* ---- both */
 
-ap_status ap_mri_open(const char *path, bool with_digest, ap_mri_volume *volume, ap_error *error) {
+ap_status ap_mri_open(const char *path, ap_mri_volume *volume, ap_error *error) {
     *volume = (ap_mri_volume){.path = path, .file = H5I_INVALID_HID};
-    return is_nifti(path) ? open_nifti(volume, error) : open_hdf5(volume, with_digest, error);
+    return is_nifti(path) ? open_nifti(volume, error) : open_hdf5(volume, error);
 }
 
 static ap_status check_finite(const ap_mri_volume *v, int64_t slice, const char *what, const float *x, int64_t n,

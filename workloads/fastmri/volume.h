@@ -8,7 +8,6 @@
 typedef struct ap_mri_volume {
     int64_t slices, h, w, side; /* k-space is [slices, h, w], the target images [slices, side, side] */
     float max;                  /* largest value of the volume; 0 = not known */
-    ap_digest digest;           /* of the file (NIfTI: uncompressed) */
     const char *path;           /* the rest is private */
     hid_t file;
     float *target;
@@ -18,7 +17,7 @@ typedef struct ap_mri_volume {
 } ap_mri_volume;
 
 /* fastMRI (Zbontar et al. 2018, "HDF5 data format"): `kspace` complex64 [slices, h, w], `reconstruction_esc` float32
- * [slices, side, side], attribute `max`. The file's digest is made only if `with_digest`: it reads everything.
+ * [slices, side, side], attribute `max`.
  *
  * NIfTI-1 (a path that ends with .nii or .nii.gz): the slices of the third index, the middle two thirds of them (others
  * hold air or little tissue), first index along a row. An image is real, its k-space is its centred orthonormal Fourier
@@ -26,7 +25,7 @@ typedef struct ap_mri_volume {
  *
  * AP_DATA names the file and the rule. The caller closes, also after a failure. Borrows `path`. Not collective; main
  * thread only. */
-ap_status ap_mri_open(const char *path, bool with_digest, ap_mri_volume *volume, ap_error *error);
+ap_status ap_mri_open(const char *path, ap_mri_volume *volume, ap_error *error);
 /* kspace [h, w] (re, im), target [side, side]. AP_DATA if a value is not finite or k-space is zero everywhere. */
 ap_status ap_mri_read(ap_mri_volume *volume, int64_t slice, float *kspace, float *target, ap_error *error);
 void ap_mri_close(ap_mri_volume *volume);

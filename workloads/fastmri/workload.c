@@ -28,7 +28,7 @@ const ap_workload ap_workload_fastmri = {
     .field = AP_FASTMRI_FIELD_LIST,
     .collate = ap_fastmri_collate,
     .generator = &ap_fastmri_generator,
-    .prepare = ap_fastmri_prepare,
+    .plan = ap_fastmri_plan,
     .prepare_help = "folder with knee_singlecoil_train and knee_singlecoil_val (fastMRI's HDF5 files), or with train, "
                     "valid and test (NIfTI-1 volumes)",
 };

@@ -201,20 +201,7 @@ static void store(const uint8_t *published, uint8_t *stored) {
     memcpy(stored, published, PIXELS);
 }
 
-ap_status ap_mnist_prepare(const ap_prepare_options *options, ap_error *error) {
-    ap_idx_folder folder;
-    ap_status status = ap_idx_folder_read(options->from, SIDE, CLASSES, &folder, error);
-    if (status == AP_OK) {
-        ap_image_pack pack = {.workload = "mnist",
-                              .data_set = folder.name,
-                              .source = folder.source,
-                              .field = ap_mnist_generator.field,
-                              .train = ap_idx_images(&folder, false),
-                              .test = ap_idx_images(&folder, true),
-                              .store = store};
-        pack.validation = pack.train.count / 6; /* the published split: 10,000 of 60,000 */
-        status = ap_pack_images(options, &pack, error);
-    }
-    ap_idx_folder_free(&folder);
-    return status;
+ap_status ap_mnist_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error) {
+    /* The published split: the last 10,000 of 60,000 are for validation. */
+    return ap_plan_idx(options, SIDE, CLASSES, 6, ap_mnist_generator.field, store, plan, error);
 }

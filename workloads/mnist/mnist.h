@@ -24,6 +24,6 @@ ap_tensor *ap_mnist_forward(const void *model, ap_tape *tape, const ap_batch *ba
 /* ---- data.c */
 ap_collate ap_mnist_collate;
 extern const ap_generator ap_mnist_generator;
-ap_status ap_mnist_prepare(const ap_prepare_options *options, ap_error *error);
+ap_status ap_mnist_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error);
 
 #endif

@@ -19,6 +19,6 @@ const ap_workload ap_workload_mnist = {
     .field = {{.name = "inputs", .type = AP_U8, .rank = 3, .shape = {28, 28, 1}}, {.name = "targets", .type = AP_U8}},
     .collate = ap_mnist_collate,
     .generator = &ap_mnist_generator,
-    .prepare = ap_mnist_prepare,
+    .plan = ap_mnist_plan,
     .prepare_help = "folder with {train,t10k}-{images-idx3,labels-idx1}-ubyte, plain or .gz (MNIST, Fashion-MNIST)",
 };

@@ -96,43 +96,110 @@ ap_labelled_images ap_idx_images(const ap_idx_folder *folder, bool test) {
 
 /* ---- packing */
 
-enum { PIXELS, LABEL, FIELDS };
+enum { PIXELS, LABEL, FIELDS, PART = 10000 };
 
-static ap_status pack_split(ap_packer *packer, ap_split split, const ap_image_pack *p, const ap_labelled_images *from,
-                            int64_t first, int64_t count, ap_error *error) {
+typedef struct images {
+    ap_image_pack pack;
+    int64_t parts[AP_SPLITS]; /* of each split */
+} images;
+
+static void release(void *reader) {
+    images *r = reader;
+    if (r->pack.release) r->pack.release(r->pack.memory);
+    free(r);
+}
+
+/* Where a split's images lie. */
+static ap_labelled_images split_images(const ap_image_pack *p, ap_split split) {
+    ap_labelled_images from = split == AP_TEST ? p->test : p->train;
+    const int64_t train = p->train.count - p->validation;
+    if (split == AP_TRAIN) from.count = train;
+    if (split != AP_VALIDATION) return from;
+    from.images += train * from.image_stride;
+    from.labels += train * from.label_stride;
+    from.count = p->validation;
+    return from;
+}
+
+static ap_status read_images(void *reader, int64_t index, ap_part_output *output, ap_error *error) {
+    const images *r = reader;
+    ap_split split = AP_TRAIN;
+    for (; index >= r->parts[split]; split++) index -= r->parts[split];
+    const ap_labelled_images from = split_images(&r->pack, split);
+    const int64_t end = (index + 1) * PART < from.count ? (index + 1) * PART : from.count;
     ap_example example = {0};
-    ap_status status = ap_example_reserve(&example, FIELDS, p->field, NULL, error);
-    if (status == AP_OK) status = ap_packer_begin(packer, split, count, NULL, error);
-    for (int64_t i = first; status == AP_OK && i < first + count; i++) {
-        p->store(from->images + i * from->image_stride, example.data[PIXELS]);
-        *(uint8_t *)example.data[LABEL] = from->labels[i * from->label_stride];
-        status = ap_packer_append(packer, &example, error);
+    ap_status status = ap_example_reserve(&example, FIELDS, r->pack.field, NULL, error);
+    for (int64_t i = index * PART; status == AP_OK && i < end; i++) {
+        r->pack.store(from.images + i * from.image_stride, example.data[PIXELS]);
+        *(uint8_t *)example.data[LABEL] = from.labels[i * from.label_stride];
+        status = ap_part_append(output, &example, error);
     }
     ap_example_free(&example);
     return status;
 }
 
-static ap_status pack_all(ap_packer *packer, const ap_image_pack *p, ap_error *error) {
-    const int64_t train = p->train.count - p->validation;
-    AP_TRY(pack_split(packer, AP_TRAIN, p, &p->train, 0, train, error));
-    AP_TRY(pack_split(packer, AP_VALIDATION, p, &p->train, train, p->validation, error));
-    return pack_split(packer, AP_TEST, p, &p->test, 0, p->test.count, error);
+static ap_status plan_split(images *r, ap_split split, ap_prepare_plan *plan, ap_error *error) {
+    const ap_labelled_images from = split_images(&r->pack, split);
+    for (int64_t first = 0; first < from.count; first += PART) {
+        const int64_t end = first + PART < from.count ? first + PART : from.count;
+        AP_TRY(ap_prepare_plan_add(plan, split, (end - first) * from.image_stride, 0, error,
+                                   "%s images %" PRId64 " to %" PRId64, ap_split_names[split], first, end - 1));
+        r->parts[split]++;
+    }
+    return AP_OK;
 }
 
-ap_status ap_pack_images(const ap_prepare_options *options, const ap_image_pack *p, ap_error *error) {
-    if (p->validation < 1 || p->validation >= p->train.count || p->test.count < 1)
-        return ap_fail(error, AP_DATA,
-                       "%s: %" PRId64 " training and %" PRId64 " test images (each split needs at least one; "
-                       "%" PRId64 " of the training images would be for validation)",
-                       options->from, p->train.count, p->test.count, p->validation);
-    ap_packer *packer;
-    AP_TRY(ap_packer_create(options->to, p->workload, options->name ? options->name : p->data_set, p->source, FIELDS,
-                            p->field, &packer, error));
-    if (!packer) return AP_OK; /* already there */
+static ap_status check_counts(const char *from, const ap_image_pack *p, ap_error *error) {
+    if (p->validation >= 1 && p->validation < p->train.count && p->test.count >= 1) return AP_OK;
+    return ap_fail(error, AP_DATA,
+                   "%s: %" PRId64 " training and %" PRId64 " test images (each split needs at least one; "
+                   "%" PRId64 " of the training images would be for validation)",
+                   from, p->train.count, p->test.count, p->validation);
+}
+
+ap_status ap_plan_images(const ap_prepare_options *options, const ap_image_pack *pack, ap_prepare_plan *plan,
+                         ap_error *error) {
+    images *r = calloc(1, sizeof *r);
+    if (!r) {
+        if (pack->release) pack->release(pack->memory);
+        return ap_fail(error, AP_ENVIRONMENT, "out of memory");
+    }
+    r->pack = *pack;
+    plan->reader = r;
+    plan->release = release;
+    plan->read = read_images;
+    plan->data_set = pack->data_set;
+    AP_TRY(check_counts(options->from, pack, error));
+    AP_TRY(ap_prepare_plan_source(plan, error, "%s", pack->source));
+    for (int s = 0; s < AP_SPLITS; s++) AP_TRY(plan_split(r, (ap_split)s, plan, error));
     ap_log(AP_GLOBAL, AP_LOG_INFO, "%s: validation is the last %" PRId64 " of the %" PRId64 " training images",
-           p->workload, p->validation, p->train.count);
-    ap_status status = pack_all(packer, p, error);
-    if (status == AP_OK) return ap_packer_commit(packer, error);
-    ap_packer_abandon(packer);
-    return status;
+           options->from, pack->validation, pack->train.count);
+    return AP_OK;
+}
+
+static void release_idx(void *memory) {
+    ap_idx_folder_free(memory);
+    free(memory);
+}
+
+ap_status ap_plan_idx(const ap_prepare_options *options, int64_t side, int classes, int64_t share,
+                      const ap_field *field, void (*store)(const uint8_t *published, uint8_t *stored),
+                      ap_prepare_plan *plan, ap_error *error) {
+    ap_idx_folder *folder = malloc(sizeof *folder);
+    if (!folder) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
+    ap_status status = ap_idx_folder_read(options->from, side, classes, folder, error);
+    if (status != AP_OK) {
+        release_idx(folder);
+        return status;
+    }
+    ap_image_pack pack = {.data_set = folder->name,
+                          .source = folder->source,
+                          .field = field,
+                          .train = ap_idx_images(folder, false),
+                          .test = ap_idx_images(folder, true),
+                          .store = store,
+                          .memory = folder,
+                          .release = release_idx};
+    pack.validation = pack.train.count / share;
+    return ap_plan_images(options, &pack, plan, error);
 }

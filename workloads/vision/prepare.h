@@ -30,13 +30,20 @@ typedef struct ap_labelled_images {
 ap_labelled_images ap_idx_images(const ap_idx_folder *folder, bool test);
 
 typedef struct ap_image_pack {
-    const char *workload, *data_set, *source;
+    const char *data_set, *source;
     const ap_field *field; /* two: pixels of a fixed shape, uint8; class, uint8 [] */
     ap_labelled_images train, test;
     int64_t validation;                                       /* the last ones of `train` */
     void (*store)(const uint8_t *published, uint8_t *stored); /* one image, as the first field has it */
+    void *memory;                                             /* where the images lie: goes with the plan */
+    void (*release)(void *memory);
 } ap_image_pack;
-/* As ap_packer_create: an equal file that is there already is left alone. AP_DATA without examples for a split. */
-ap_status ap_pack_images(const ap_prepare_options *options, const ap_image_pack *pack, ap_error *error);
+/* The plan of preparing these images; takes `memory`, also after a failure. AP_DATA without examples for a split. */
+ap_status ap_plan_images(const ap_prepare_options *options, const ap_image_pack *pack, ap_prepare_plan *plan,
+                         ap_error *error);
+/* The same for an IDX folder of images side x side, of which a share of the training images is for validation. */
+ap_status ap_plan_idx(const ap_prepare_options *options, int64_t side, int classes, int64_t share,
+                      const ap_field *field, void (*store)(const uint8_t *published, uint8_t *stored),
+                      ap_prepare_plan *plan, ap_error *error);
 
 #endif
