@@ -6,35 +6,51 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { EMPTY, FILLING, READY };
+/* An example that is kept: the lengths of its fields, then their bytes. Written once, before its slot points to it. */
+typedef struct kept {
+    int64_t length[AP_MAX_FIELDS];
+    unsigned char bytes[];
+} kept;
 
 struct ap_synthetic_cache {
     const ap_generator *generator;
-    size_t example_bytes;
-    unsigned char *data[AP_SPLITS];
-    atomic_uchar *state[AP_SPLITS];
+    size_t examples;    /* of all splits */
+    atomic_size_t used; /* bytes of what is kept */
+    _Atomic(kept *) *slot[AP_SPLITS];
+    int64_t count[AP_SPLITS];
 };
 
-ap_synthetic_cache *ap_synthetic_cache_create(const ap_generator *generator, const int64_t counts[AP_SPLITS]) {
-    size_t example = 0, total = 0;
-    for (int f = 0; f < generator->fields; f++) {
+/* Bytes of an example; NULL lengths: of its fixed fields alone. */
+static bool example_bytes(const ap_generator *g, const int64_t *lengths, size_t *total) {
+    *total = 0;
+    for (int f = 0; f < g->fields; f++) {
         size_t bytes;
-        if (ap_field_is_ragged(&generator->field[f]) || !ap_field_bytes(&generator->field[f], 0, &bytes)) return NULL;
-        example += bytes;
+        if (!ap_field_bytes(&g->field[f], lengths ? lengths[f] : 0, &bytes) || !ap_size_add(*total, bytes, total))
+            return false;
     }
-    for (int s = 0; s < AP_SPLITS; s++) {
-        size_t split;
-        if (!ap_size_mul((size_t)counts[s], example + 1, &split) || !ap_size_add(total, split, &total)) return NULL;
-    }
-    if (total > AP_SYNTHETIC_CACHE) return NULL;
+    return true;
+}
+
+/* Whether `examples` of that size are allowed. */
+static bool fits(size_t examples, size_t bytes) {
+    size_t total;
+    return ap_size_add(bytes, sizeof(kept *), &bytes) && ap_size_mul(examples, bytes, &total) &&
+           total <= AP_SYNTHETIC_CACHE;
+}
+
+ap_synthetic_cache *ap_synthetic_cache_create(const ap_generator *generator, const int64_t counts[AP_SPLITS]) {
+    size_t examples = 0, bytes;
+    for (int s = 0; s < AP_SPLITS; s++)
+        if (!ap_size_add(examples, (size_t)counts[s], &examples)) return NULL;
+    if (!example_bytes(generator, NULL, &bytes) || !fits(examples, bytes)) return NULL;
     ap_synthetic_cache *cache = calloc(1, sizeof *cache);
     if (!cache) return NULL;
     cache->generator = generator;
-    cache->example_bytes = example;
+    cache->examples = examples;
     for (int s = 0; s < AP_SPLITS; s++) { /* calloc: pages appear as they are used */
-        cache->data[s] = calloc((size_t)counts[s] + 1, example);
-        cache->state[s] = calloc((size_t)counts[s] + 1, sizeof *cache->state[s]);
-        if (cache->data[s] && cache->state[s]) continue;
+        cache->count[s] = counts[s];
+        cache->slot[s] = calloc((size_t)counts[s] + 1, sizeof *cache->slot[s]);
+        if (cache->slot[s]) continue;
         ap_synthetic_cache_destroy(cache);
         return NULL;
     }
@@ -44,36 +60,52 @@ ap_synthetic_cache *ap_synthetic_cache_create(const ap_generator *generator, con
 void ap_synthetic_cache_destroy(ap_synthetic_cache *cache) {
     if (!cache) return;
     for (int s = 0; s < AP_SPLITS; s++) {
-        free(cache->data[s]);
-        free(cache->state[s]);
+        for (int64_t i = 0; cache->slot[s] && i < cache->count[s]; i++) free(atomic_load(&cache->slot[s][i]));
+        free(cache->slot[s]);
     }
     free(cache);
 }
 
 bool ap_synthetic_cache_get(ap_synthetic_cache *cache, ap_split split, int64_t index, ap_example *example) {
     const ap_generator *g = cache->generator;
-    if (atomic_load_explicit(&cache->state[split][index], memory_order_acquire) != READY) return false;
-    if (ap_example_reserve(example, g->fields, g->field, NULL, NULL)) return false;
-    const unsigned char *from = cache->data[split] + (size_t)index * cache->example_bytes;
+    const kept *k = atomic_load_explicit(&cache->slot[split][index], memory_order_acquire);
+    if (!k || ap_example_reserve(example, g->fields, g->field, k->length, NULL)) return false;
+    const unsigned char *from = k->bytes;
     for (int f = 0; f < g->fields; f++) {
         size_t bytes = 0;
-        ap_field_bytes(&g->field[f], 0, &bytes);
+        ap_field_bytes(&g->field[f], k->length[f], &bytes);
         memcpy(example->data[f], from, bytes);
         from += bytes;
     }
     return true;
 }
 
-void ap_synthetic_cache_put(ap_synthetic_cache *cache, ap_split split, int64_t index, const ap_example *example) {
-    const ap_generator *g = cache->generator;
-    unsigned char expected = EMPTY; /* two threads may have made the same example: one keeps it */
-    if (!atomic_compare_exchange_strong(&cache->state[split][index], &expected, FILLING)) return;
-    unsigned char *to = cache->data[split] + (size_t)index * cache->example_bytes;
+static kept *copy_of(const ap_generator *g, const ap_example *example, size_t total) {
+    kept *k = malloc(sizeof *k + total);
+    if (!k) return NULL;
+    unsigned char *to = k->bytes;
     for (int f = 0; f < g->fields; f++) {
         size_t bytes = 0;
-        ap_field_bytes(&g->field[f], 0, &bytes);
+        k->length[f] = example->length[f];
+        ap_field_bytes(&g->field[f], k->length[f], &bytes);
         memcpy(to, example->data[f], bytes);
         to += bytes;
     }
-    atomic_store_explicit(&cache->state[split][index], READY, memory_order_release);
+    return k;
+}
+
+void ap_synthetic_cache_put(ap_synthetic_cache *cache, ap_split split, int64_t index, const ap_example *example) {
+    size_t bytes;
+    if (!example_bytes(cache->generator, example->length, &bytes) || !fits(cache->examples, bytes)) return;
+    if (atomic_fetch_add(&cache->used, bytes) + bytes > AP_SYNTHETIC_CACHE) {
+        atomic_fetch_sub(&cache->used, bytes);
+        return;
+    }
+    kept *k = copy_of(cache->generator, example, bytes), *none = NULL;
+    /* Two threads may have made the same example: one keeps it. */
+    if (k && atomic_compare_exchange_strong_explicit(&cache->slot[split][index], &none, k, memory_order_release,
+                                                     memory_order_relaxed))
+        return;
+    free(k);
+    atomic_fetch_sub(&cache->used, bytes);
 }

@@ -54,15 +54,43 @@ static void test_gives_back_what_was_put(void) {
     ap_synthetic_cache_destroy(NULL);
 }
 
-/* What is too large or has no fixed size is not remembered; nothing is allocated for it. */
+/* What is too large is not remembered; nothing is allocated for it. */
 static void test_refuses_what_it_cannot_hold(void) {
     const int64_t many[AP_SPLITS] = {AP_SYNTHETIC_CACHE / 16, AP_SYNTHETIC_CACHE / 16, 0};
     const int64_t absurd[AP_SPLITS] = {INT64_MAX, INT64_MAX, INT64_MAX};
-    CHECK(!ap_synthetic_cache_create(&generator, many)); /* 16 bytes an example: twice what is allowed */
+    CHECK(!ap_synthetic_cache_create(&generator, many)); /* 15 bytes an example: twice what is allowed */
     CHECK(!ap_synthetic_cache_create(&generator, absurd));
+}
+
+/* Ragged fields: each example comes back with its own lengths, empty ones too; one that is so long that its data set
+ * would be too large is left out. */
+static void test_ragged_fields(void) {
     ap_generator ragged = generator;
     ragged.field[1].shape[0] = -1;
-    CHECK(!ap_synthetic_cache_create(&ragged, counts));
+    ap_synthetic_cache *cache = ap_synthetic_cache_create(&ragged, counts);
+    ap_example made = {0}, got = {0};
+    CHECK(cache != NULL);
+    for (int64_t i = 0; i < EXAMPLES; i++) {
+        const int64_t lengths[2] = {0, i % 5 * 3};
+        CHECK_INT(ap_example_reserve(&made, 2, ragged.field, lengths, NULL), AP_OK);
+        memset(made.data[0], (int)i, 12);
+        memset(made.data[1], (int)i + 100, (size_t)lengths[1]);
+        ap_synthetic_cache_put(cache, AP_TRAIN, i, &made);
+    }
+    for (int64_t i = 0; i < EXAMPLES; i++) {
+        CHECK(ap_synthetic_cache_get(cache, AP_TRAIN, i, &got));
+        CHECK_INT(got.length[0], 3);
+        CHECK_INT(got.length[1], i % 5 * 3);
+        CHECK_INT(((uint8_t *)got.data[0])[11], i);
+        for (int64_t j = 0; j < got.length[1]; j++) CHECK_INT(((uint8_t *)got.data[1])[j], i + 100);
+    }
+    const int64_t too_long[2] = {0, AP_SYNTHETIC_CACHE / (2 * EXAMPLES)};
+    CHECK_INT(ap_example_reserve(&made, 2, ragged.field, too_long, NULL), AP_OK);
+    ap_synthetic_cache_put(cache, AP_VALIDATION, 0, &made);
+    CHECK(!ap_synthetic_cache_get(cache, AP_VALIDATION, 0, &got));
+    ap_example_free(&made);
+    ap_example_free(&got);
+    ap_synthetic_cache_destroy(cache);
 }
 
 /* ---- threads */
@@ -137,5 +165,5 @@ static void test_a_failure_is_not_kept(void) {
     ap_example_free(&example);
 }
 
-AP_TEST_MAIN(test_gives_back_what_was_put, test_refuses_what_it_cannot_hold, test_threads_read_the_generators_examples,
-             test_an_example_is_generated_once, test_a_failure_is_not_kept)
+AP_TEST_MAIN(test_gives_back_what_was_put, test_refuses_what_it_cannot_hold, test_ragged_fields,
+             test_threads_read_the_generators_examples, test_an_example_is_generated_once, test_a_failure_is_not_kept)
