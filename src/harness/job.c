@@ -12,6 +12,7 @@
 
 static const char *const rulesets[] = {"external_tuning", "self_tuning", NULL}; /* order of ap_ruleset */
 static const char *const clocks[] = {"wall", "steps", NULL};                    /* order of ap_job_clock */
+static const char *const ends[] = {"target", "budget", NULL};                   /* order of ap_job_end */
 static const char *const orders[] = {"same", "shuffled", "fresh", NULL};        /* of ap_points_order */
 static const char *const versions[] = {"v0.6", "v0.5", NULL};                   /* of ap_rules */
 static const char *const maths[] = {"ordered", "blas", NULL};                   /* order of ap_math */
@@ -42,6 +43,8 @@ static const ap_option settings_options[] = {
      .help = "matrix products: ordered (reproducible bits) or blas (OpenBLAS)"},
     {"clock", AP_OPTION_STRING, AT(clock), .choices = clocks, .fallback = "wall",
      .help = "wall: the benchmark's seconds; steps: a step counts max_runtime / step_hint seconds"},
+    {"end", AP_OPTION_STRING, AT(end), .choices = ends, .fallback = "target",
+     .help = "a trial ends when its targets are reached (the benchmark), or trains on until its budget is spent"},
     {"budgets", AP_OPTION_STRING, AT(budgets), .fallback = "",
      .help = "this cluster's seconds, a file from `algoperf calibrate`, in place of the published ones"},
     {"max_runtime_s", AP_OPTION_FLOAT, AT(max_runtime_s), .max = 1e9, .fallback = "0",
@@ -289,6 +292,7 @@ static ap_status load(ap_job *job, ap_error *error) {
     AP_TRY(check_settings(job, root, error));
     job->ruleset = (ap_ruleset)choice(rulesets, job->settings.ruleset);
     job->clock = (ap_job_clock)choice(clocks, job->settings.clock);
+    job->end = (ap_job_end)choice(ends, job->settings.end);
     job->math = (ap_math)choice(maths, job->settings.math);
     job->points = (ap_points_order)choice(orders, job->settings.points);
     job->rules = (ap_rules)choice(versions, job->settings.rules);

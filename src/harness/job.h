@@ -25,6 +25,9 @@ typedef enum ap_job_clock {
     AP_CLOCK_STEPS, /* a step counts max_runtime / step_hint seconds: the same evaluations and end on every machine */
 } ap_job_clock;
 
+/* When a trial ends: AP_END_BUDGET is for setting targets, and for whole curves. */
+typedef enum ap_job_end { AP_END_TARGET, AP_END_BUDGET } ap_job_end;
+
 /* Where groups live: all in the MPI world that was started, or each in a world of its own that a launcher starts. */
 typedef enum ap_isolation { AP_ISOLATION_WORLD, AP_ISOLATION_STEP } ap_isolation;
 
@@ -32,7 +35,7 @@ typedef enum ap_isolation { AP_ISOLATION_WORLD, AP_ISOLATION_STEP } ap_isolation
 typedef enum ap_points_order { AP_POINTS_SAME, AP_POINTS_SHUFFLED, AP_POINTS_FRESH } ap_points_order;
 
 typedef struct ap_job_settings {
-    char *points, *rules, *results, *ruleset, *math, *clock, *budgets, *isolation;
+    char *points, *rules, *results, *ruleset, *math, *clock, *end, *budgets, *isolation;
     int64_t seed, studies, trials, shards, ranks_per_trial, threads, max_steps, eval_every, max_attempts;
     double watchdog_s, max_runtime_s, checkpoint_s;
 } ap_job_settings;
@@ -59,6 +62,7 @@ typedef struct ap_job {
     ap_job_settings settings;
     ap_ruleset ruleset;
     ap_job_clock clock;
+    ap_job_end end;
     ap_points_order points;
     ap_rules rules;
     ap_budgets *budgets; /* this cluster's seconds, already in the workloads' problems; NULL: the published ones */

@@ -492,8 +492,10 @@ static bool evaluation_due(const trial *t) {
     return since_s >= t->problem->scale.eval_period_s * (1 - rounding);
 }
 
-static bool targets_reached(const trial *t) {
-    return t->reached[AP_VALIDATION] && (t->reached[AP_TEST] || isnan(t->problem->test_target));
+/* `over`: it ends for another reason, too. */
+static bool ends_at_targets(const trial *t, bool over) {
+    return t->reached[AP_VALIDATION] && (t->reached[AP_TEST] || isnan(t->problem->test_target)) &&
+           (over || t->spec->job->end == AP_END_TARGET);
 }
 
 /* The budget is spent; by a step that took more than the budget over again, it was not kept. */
@@ -550,7 +552,7 @@ static ap_status after_step(trial *t, const double flags[FLAGS], ap_trial_outcom
             return AP_OK;
         }
         AP_TRY(status);
-        if (targets_reached(t)) outcome->verdict = AP_VERDICT_TARGET_REACHED;
+        if (ends_at_targets(t, over)) outcome->verdict = AP_VERDICT_TARGET_REACHED;
         written = true;
     }
     if (outcome->verdict != AP_VERDICT_RUNNING) return AP_OK;
@@ -568,7 +570,7 @@ static ap_status train(trial *t, ap_trial_outcome *outcome, ap_error *error) {
     enum { ROOM = 1 << 14 }; /* steps reserved at a time, outside the timed region */
     char activity[64];
     int64_t reserved = 0;
-    outcome->verdict = targets_reached(t) ? AP_VERDICT_TARGET_REACHED : AP_VERDICT_RUNNING;
+    outcome->verdict = ends_at_targets(t, false) ? AP_VERDICT_TARGET_REACHED : AP_VERDICT_RUNNING;
     while (outcome->verdict == AP_VERDICT_RUNNING && !outcome->interrupted) {
         snprintf(activity, sizeof activity, "step %" PRId64, t->clock[STEP] + 1);
         ap_group_set_activity(t->group, activity);

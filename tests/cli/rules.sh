@@ -56,6 +56,16 @@ printf '[{"learning_rate": 0.1,\n "one_minus_beta1": 0.1,\n "beta2": 0.99, "weig
 job "$T/unknown.cfg" "results = \"$T/points\"; trials = 1;" 'workloads = ( { name = "dummy"; } );' \
   'submissions = ( { submission = "nadamw"; search_space = "space.json"; } );'
 expect 3 "space.json:4: point 1: submission nadamw has no hyperparameter momentun" "$ALGOPERF" run unknown.cfg
+# end = "budget": the same training, on beyond its targets.
+for end in target budget; do
+  job "$T/end_$end.cfg" "results = \"$T/end_$end\"; trials = 1; clock = \"steps\"; end = \"$end\";" 'workloads = ( { name = "dummy"; } );' 'submissions = ( { submission = "nadamw"; } );'
+  expect 0 "1 of 1 studies reached" "$ALGOPERF" run "end_$end.cfg"
+  digests "$T/end_$end/nadamw/study_0/dummy/trial_1" >"$end.digests"
+done
+[ "$(head -n "$(wc -l <target.digests)" budget.digests)" = "$(cat target.digests)" ] && tail -n 1 budget.digests | grep -q '^100 ' &&
+  [ "$(wc -l <budget.digests)" -gt "$(wc -l <target.digests)" ] && pass "end = budget goes on" || fail "end = budget: $(tail -n 1 budget.digests)"
+sed 's/end = "budget"/end = "bugdet"/' end_budget.cfg >wrong_end.cfg
+expect 3 "target, budget" "$ALGOPERF" run wrong_end.cfg
 expect 0 "sinv6" "$ALGOPERF" list
 expect 0 "shampoo_submission" timeout 100 "$ALGOPERF" bench update --quick --algorithm shampoo_submission
 expect 2 "there is none of that name" "$ALGOPERF" bench update --quick --algorithm sinv6

@@ -208,8 +208,8 @@ static void test_identity_leaves_out_what_does_not_train(void) {
 static void test_identity_covers_what_trains(void) {
     start();
     static const char *const others[] = {
-        "seed = 2;",          "studies = 2;",         "trials = 2;",    "shards = 4;",    "math = \"blas\";",
-        "clock = \"steps\";", "max_runtime_s = 9.0;", "max_steps = 7;", "eval_every = 3;"};
+        "seed = 2;",          "studies = 2;",         "trials = 2;",    "shards = 4;",     "math = \"blas\";",
+        "clock = \"steps\";", "max_runtime_s = 9.0;", "max_steps = 7;", "eval_every = 3;", "end = \"budget\";"};
     char base[AP_DIGEST_TEXT], other[AP_DIGEST_TEXT], text[128];
     identity_of("results = \"r\";", workloads, base);
     for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
