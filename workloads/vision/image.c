@@ -18,6 +18,13 @@ void ap_image_normalise(const uint8_t *pixels, int64_t h, int64_t w, const ap_cr
         }
 }
 
+/* From the end to the beginning: what is written was read before. */
+void ap_image_enlarge(float *image, int64_t size, int64_t times) {
+    const int64_t large = size * times;
+    for (int64_t row = times > 1 ? AP_COLOURS * large - 1 : -1; row >= 0; row--) /* rows of all three planes */
+        for (int64_t x = large - 1; x >= 0; x--) image[row * large + x] = image[row / times * size + x / times];
+}
+
 ap_status ap_image_batch_add(const ap_collate_key *key, int64_t n, int64_t padded_to, int64_t h, int64_t w,
                              ap_batch *batch, ap_image_batch *arrays, ap_error *error) {
     const bool weighted = padded_to > n || !key->training;

@@ -22,6 +22,9 @@ typedef struct ap_crop {
 void ap_image_normalise(const uint8_t *pixels, int64_t h, int64_t w, const ap_crop *crop, const ap_colour_scale *scale,
                         int64_t size_h, int64_t size_w, float *out);
 
+/* In place: [3, size, size] -> [3, times size, times size], each pixel repeated to a square. */
+void ap_image_enlarge(float *image, int64_t size, int64_t times);
+
 /* Batch arrays of n labelled images: `inputs` float32 [padded_to, 3, h, w], `targets` int64 [padded_to], and `weights`
  * where a batch has them (see ap_collate); rows behind n are zeroed. AP_ENVIRONMENT without memory. */
 typedef struct ap_image_batch {

@@ -8,9 +8,11 @@ static ap_status check_example(const ap_imagenet_images *m, const ap_example *ex
     const int32_t *size = example->data[AP_IMAGENET_SIZE], label = *(const int32_t *)example->data[AP_IMAGENET_TARGETS];
     if (label < 0 || label >= m->classes)
         return ap_fail(error, AP_DATA, "label %d (the model has %lld classes)", label, (long long)m->classes);
-    if (size[0] != m->image_size || size[1] != m->image_size ||
-        example->length[AP_IMAGENET_INPUTS] != m->image_size * m->image_size * AP_COLOURS)
-        return ap_fail(error, AP_DATA, "an image of %d x %d pixels in %lld bytes (the model's have %lld x %lld)",
+    if (size[0] < 1 || size[0] != size[1] || m->image_size % size[0] ||
+        example->length[AP_IMAGENET_INPUTS] != (int64_t)size[0] * size[1] * AP_COLOURS)
+        return ap_fail(error, AP_DATA,
+                       "an image of %d x %d pixels in %lld bytes (the model's have %lld x %lld; stored ones may be a "
+                       "half, a third, ... of that)",
                        size[0], size[1], (long long)example->length[AP_IMAGENET_INPUTS], (long long)m->image_size,
                        (long long)m->image_size);
     return AP_OK;
@@ -26,8 +28,11 @@ ap_status ap_imagenet_collate(const void *model, const ap_collate_key *key, int6
         AP_TRY(check_example(m, &examples[i], error));
         float u = 1;
         if (key->training) ap_image_draws(key, i, 1, &u);
-        ap_image_normalise(examples[i].data[AP_IMAGENET_INPUTS], side, side, &(ap_crop){.flip = u < 0.5f}, &scale, side,
-                           side, arrays.inputs + i * AP_COLOURS * side * side);
+        const int64_t stored = *(const int32_t *)examples[i].data[AP_IMAGENET_SIZE];
+        float *image = arrays.inputs + i * AP_COLOURS * side * side;
+        ap_image_normalise(examples[i].data[AP_IMAGENET_INPUTS], stored, stored, &(ap_crop){.flip = u < 0.5f}, &scale,
+                           stored, stored, image);
+        ap_image_enlarge(image, stored, side / stored);
         arrays.targets[i] = *(const int32_t *)examples[i].data[AP_IMAGENET_TARGETS];
     }
     return AP_OK;

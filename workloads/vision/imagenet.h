@@ -23,8 +23,12 @@ enum { AP_IMAGENET_INPUTS, AP_IMAGENET_SIZE, AP_IMAGENET_TARGETS, AP_IMAGENET_FI
             {.name = "size", .type = AP_I32, .rank = 1, .shape = {2}}, {.name = "targets", .type = AP_I32},            \
     }
 
-/* Images of other sizes than the model's are refused here. Training: a flip with p = 0.5. */
+/* A stored image is as large as the model's, or a whole part of it in both extents: then each pixel is repeated to a
+ * square; others are refused here. Training: a flip with p = 0.5. */
 ap_collate ap_imagenet_collate;
 extern const ap_generator ap_imagenet_generator;
+
+/* `algoperf prepare` from a folder of MNIST's or Fashion-MNIST's IDX files, 28 x 28. */
+ap_status ap_imagenet_prepare_idx(const char *workload, const ap_prepare_options *options, ap_error *error);
 
 #endif
