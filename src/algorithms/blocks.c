@@ -251,26 +251,10 @@ static double power(double x, double exponent) {
     return x > 0 ? ap_f64_exp(exponent * ap_f64_log(x)) : (x == 0 && exponent < 0 ? INFINITY : NAN);
 }
 
-/* out = sum_i p[i] v_i v_i', v_i the rows of v: the lower triangle, four rows of v at a time, then mirrored. */
-AP_RULE_CLONES
-static void blocks_rebuild(int n_, const double *restrict v, const double *restrict p, double *restrict sum,
-                           float *restrict out) {
-    size_t n = (size_t)n_;
-    for (size_t r = 0; r < n; r++) {
-        for (size_t c = 0; c <= r; c++) sum[c] = 0;
-        for (size_t i = 0; i < n; i++) {
-            double scale = p[i] * v[i * n + r];
-            for (size_t c = 0; c <= r; c++) sum[c] += scale * v[i * n + c];
-        }
-        for (size_t c = 0; c <= r; c++) out[r * n + c] = out[c * n + r] = (float)sum[c];
-    }
-}
-
 bool ap_matrix_power(ap_host *host, int n, double *a, double exponent, double epsilon, bool relative, float *out) {
     size_t size = (size_t)n;
-    double *w = (double *)(void *)host->call->scratch(host, 2, 4 * (int64_t)n);
+    double *w = (double *)(void *)host->call->scratch(host, 2, 2 * (int64_t)n);
     if (!w) return false;
-    double *sum = w + n;
     if (is_diagonal(n, a)) {
         double largest = 0;
         for (size_t i = 0; i < size; i++) largest = fmax(largest, a[i * size + i]);
@@ -282,6 +266,5 @@ bool ap_matrix_power(ap_host *host, int n, double *a, double exponent, double ep
     if (!host->call->symmetric_eigen(host, n, a, w)) return false;
     double shift = fmax(-w[0], 0) + (relative ? epsilon * w[n - 1] : epsilon);
     for (int i = 0; i < n; i++) w[i] = power(w[i] + shift, exponent);
-    blocks_rebuild(n, a, w, sum, out);
-    return true;
+    return host->call->symmetric_compose(host, n, a, w, out);
 }

@@ -30,6 +30,9 @@ ap_status ap_bench_step(int argc, char **argv, ap_error *error);
 /* Time and memory of a step of every training algorithm on the parameters of ResNet-50. */
 ap_status ap_bench_update(int argc, char **argv, ap_error *error);
 
+/* The symmetric eigensolver against LAPACK's. */
+ap_status ap_bench_eigen(int argc, char **argv, ap_error *error);
+
 /* ---- shared by benchmarks */
 
 /* ap_cli_parse for a benchmark without arguments: one is AP_USAGE. */

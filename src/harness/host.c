@@ -260,6 +260,10 @@ static bool call_symmetric_eigen(ap_host *host, int n, double *a, double *w) {
     (void)host;
     return ap_symmetric_eigen(n, a, w);
 }
+static bool call_symmetric_compose(ap_host *host, int n, const double *v, const double *w, float *out) {
+    (void)host;
+    return ap_symmetric_compose(n, v, w, out);
+}
 static float *call_scratch(ap_host *host, int slot, int64_t n) {
     float *memory = ap_scratch_get(&self(host)->scratch, slot, n);
     if (!memory)
@@ -347,6 +351,7 @@ static const ap_host_calls calls = {
     .matrix_product = call_matrix_product,
     .symmetric_eigen = call_symmetric_eigen,
     .scratch = call_scratch,
+    .symmetric_compose = call_symmetric_compose,
 };
 
 /* ---- life */

@@ -178,6 +178,11 @@ static bool host_symmetric_eigen(ap_host *host, int n, double *a, double *w) {
     return ap_symmetric_eigen(n, a, w);
 }
 
+static bool host_symmetric_compose(ap_host *host, int n, const double *v, const double *w, float *out) {
+    (void)host;
+    return ap_symmetric_compose(n, v, w, out);
+}
+
 static float *host_scratch(ap_host *host, int slot, int64_t n) {
     float *memory = ap_scratch_get(&solo_of(host)->scratch, slot, n);
     if (!memory) host_fail(host, "scratch slot %d: out of memory (%lld floats)", slot, (long long)n);
@@ -283,6 +288,7 @@ static const ap_host_calls calls = {
     .matrix_product = host_matrix_product,
     .symmetric_eigen = host_symmetric_eigen,
     .scratch = host_scratch,
+    .symmetric_compose = host_symmetric_compose,
 };
 
 /* ---- making and destroying */

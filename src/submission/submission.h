@@ -144,14 +144,17 @@ typedef struct ap_host_calls {
     bool (*state_kept_by)(ap_host *host, const char *name, int64_t first, int64_t n, int rank);
     /* C = A B (or C + A B), every element one fma chain over k in order: the same bits everywhere. */
     void (*matrix_product)(ap_host *host, const ap_matrix_product *product);
-    /* LAPACK's eigendecomposition of a symmetric matrix a[n][n], of which the lower triangle is read: w[n] rising, and
-     * row i of a becomes the eigenvector of w[i]. False: it did not converge (no failure of the step). The bits are
-     * those of this machine's OpenBLAS: compute on one rank and share the result. */
+    /* Eigendecomposition of a symmetric matrix a[n][n], of which the lower triangle is read: w[n] rising, and row i of
+     * a becomes the eigenvector of w[i]; the same bits everywhere. False: a is not finite, or no convergence (no
+     * failure of the step). */
     bool (*symmetric_eigen)(ap_host *host, int n, double *a, double *w);
     /* Memory for intermediate results, n floats, 64-byte aligned, not initialised; slots 0 to AP_SCRATCH_SLOTS - 1. It
      * lasts until the function returns (or the slot is asked for with a larger n), is not part of a checkpoint, and
      * grows only once, so that steps do not allocate. NULL: out of memory (ap_host_fail has been called). */
     float *(*scratch)(ap_host *host, int slot, int64_t n);
+    /* out[n][n] = sum_i w[i] v_i v_i', v_i row i of v[n][n]: what a function of a symmetric matrix is made with, from
+     * symmetric_eigen's v and the function's values w; the same bits everywhere. False: out of memory. */
+    bool (*symmetric_compose)(ap_host *host, int n, const double *v, const double *w, float *out);
 } ap_host_calls;
 struct ap_host {
     const ap_host_calls *call;

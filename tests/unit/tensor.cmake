@@ -1,6 +1,7 @@
 ap_unit_test(gemm ap_tensor)
 ap_unit_test(vecmath ap_tensor)
 ap_unit_test(reduce ap_tensor)
+ap_unit_test(eigen ap_tensor)
 ap_unit_test(conv ap_tensor)
 
 # Tests that count allocations (allocations.h): the linker sends the calls of our own objects through the counter.

@@ -19,8 +19,8 @@ static inline int64_t ap_cut(int64_t n, int64_t parts, int64_t index) {
     return n / parts * index + ap_smaller(index, n % parts);
 }
 
-/* Who may use which piece at the same time: a convolution holds the last three while it calls matrix products, which
- * hold the first three. */
+/* Who may use which piece at the same time: a convolution holds the three in front of the eigensolver's while it calls
+ * matrix products, which hold the first three. */
 enum {
     AP_SCRATCH_A,
     AP_SCRATCH_B,
@@ -28,6 +28,7 @@ enum {
     AP_SCRATCH_IMAGES,
     AP_SCRATCH_LINES,
     AP_SCRATCH_WEIGHTS,
+    AP_SCRATCH_EIGEN,
     AP_SCRATCH_COUNT
 };
 

@@ -1,7 +1,7 @@
 /* Inside kernels/ (and its benchmark): what every instruction set provides. One translation unit each
  * (kernels_portable.c, kernels_avx2.c, kernels_avx512.c), made from the same bodies (gemm_tile.inc, vecmath.inc,
- * reduce.inc, activation.inc, norm.inc) over that set's vector layer (simd_*.h). Only those three files are compiled
- * with the set's flags. */
+ * reduce.inc, activation.inc, norm.inc, eigen.inc) over that set's vector layer (simd_*.h). Only those three files are
+ * compiled with the set's flags. */
 #ifndef AP_KERNELS_KERNEL_SET_H
 #define AP_KERNELS_KERNEL_SET_H
 
@@ -79,10 +79,19 @@ typedef struct ap_kernel_set {
                                 bool accumulate, float *dx, float *work);
     void (*add_row_moments)(int64_t rows, int64_t columns, const float *x, const float *dy, int64_t ld,
                             const float *mean, const float *rstd, double *sums, double *products);
+    /* eigen.inc. update: a, the lower triangle of [n][ld], gets - v w' - w v', and p = a u. reflect: strip[rows + 1],
+     * the first rows of which get - scale u w', and w = next' strip over all. rotate: for p = last down to first, sweep
+     * k = 0, 1, 2, 3 turns rows p + k and p + k + 1 of the strip by (cosine, sine) = rotations[p][k].
+     * compose: out[16][16] = rows' columns, over n rows of two strips. */
+    void (*eigen_update)(int64_t n, int64_t ld, double *a, const double *v, const double *w, const double *u,
+                         double *p);
+    void (*eigen_reflect)(int64_t rows, double scale, const double *u, const double *next, double *strip, double *w);
+    void (*eigen_rotate)(int64_t first, int64_t last, const double *rotations, double *strip);
+    void (*eigen_compose)(int64_t n, const double *rows, const double *columns, double *out);
     /* For the benchmark: nothing but independent fma chains. Returns the flops done. */
     double (*burn)(int64_t rounds, float *sink);
 } ap_kernel_set;
-enum { AP_COLUMN_STRIP = 64 };
+enum { AP_COLUMN_STRIP = 64, AP_EIGEN_STRIP = 16 };
 
 extern const ap_kernel_set ap_kernels_portable, ap_kernels_avx2, ap_kernels_avx512;
 

@@ -9,5 +9,6 @@
 #include "tensor/kernels/vecmath.inc"
 #include "tensor/kernels/activation.inc"
 #include "tensor/kernels/norm.inc"
+#include "tensor/kernels/eigen.inc"
 
 #include "tensor/kernels/kernel_set.inc"
