@@ -128,6 +128,12 @@ ap_loss ap_softmax_cross_entropy(ap_tape *tape, ap_tensor *logits, const int64_t
 ap_loss ap_soft_cross_entropy(ap_tape *tape, ap_tensor *logits, const float *targets, const float *weights,
                               float label_smoothing);
 
+/* Sigmoid cross-entropy of logits [.., tasks], independent labels: targets of the same size in [0, 1], smoothed to
+ * (1 - s) target + s / tasks; weights of the same size or NULL. An element of weight 0 is a missing label or padding:
+ * its target (a NaN, too) is not looked at. per_example and n_valid count elements. A root of the tape. */
+ap_loss ap_sigmoid_cross_entropy(ap_tape *tape, ap_tensor *logits, const float *targets, const float *weights,
+                                 float label_smoothing);
+
 /* Mean absolute error of x [n, ..] against targets of the same size, borrowed until backward; weights [n] or NULL, a
  * row of weight 0 is padding. A root of the tape. */
 ap_loss ap_l1_loss(ap_tape *tape, ap_tensor *x, const float *targets, const float *weights);
