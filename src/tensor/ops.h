@@ -4,11 +4,30 @@
 #define AP_TENSOR_OPS_H
 
 #include "tensor/kernels/activation.h"
+#include "tensor/kernels/segments.h"
 #include "tensor/tape.h"
 
 /* y[.., out] = x[.., in] w' + b;  w [out, in], b [out] or NULL. Leading dimensions of x are kept. (PyTorch nn.Linear.)
  */
 ap_tensor *ap_linear(ap_tape *tape, ap_tensor *x, ap_tensor *w, ap_tensor *b);
+
+/* Segments of rows (kernels/segments.h) in the arena: row i belongs to of[i]; `of` is borrowed until backward. AP_DATA
+ * if it is not in 0 .. count - 1. */
+const ap_segments *ap_segments_of(ap_tape *tape, int64_t rows, const int64_t *of, int64_t count);
+/* x [rows, ..] -> [count, ..]: the sum or mean of each segment's rows; 0 without rows. */
+ap_tensor *ap_segment_sum(ap_tape *tape, ap_tensor *x, const ap_segments *segments);
+ap_tensor *ap_segment_mean(ap_tape *tape, ap_tensor *x, const ap_segments *segments);
+/* x [count, ..] -> [rows, ..]: each row's segment. */
+ap_tensor *ap_gather_rows(ap_tape *tape, ap_tensor *x, const ap_segments *segments);
+
+/* The linear layer of rows put together from parts, y = concat(parts) w' + b, without putting them together: a part is
+ * x [m, columns], or x [count, columns] gathered by `rows` (of m rows). w [out, all columns], b [out] or NULL. */
+enum { AP_LINEAR_PARTS = 6 };
+typedef struct ap_linear_part {
+    ap_tensor *x;
+    const ap_segments *rows; /* NULL: as it is */
+} ap_linear_part;
+ap_tensor *ap_linear_parts(ap_tape *tape, int count, const ap_linear_part *parts, ap_tensor *w, ap_tensor *b);
 
 /* Elementwise. Activations: kernels/activation.h; slope is for AP_LEAKY_RELU, and must be above 0. */
 ap_tensor *ap_activation_of(ap_tape *tape, ap_tensor *x, ap_activation kind, float slope);
