@@ -23,6 +23,9 @@ struct ap_engine {
     ap_example *example; /* evaluation: one shard's examples */
     int64_t example_capacity;
     ap_batch eval_batch;
+    int64_t output_count;      /* of an example; 0: the workload gathers none */
+    float *outputs, *gathered; /* [examples of a split][output_count]; [ranks][most examples of one][output_count] */
+    size_t outputs_room, gathered_room;
     ap_status carried; /* a failure of this rank that the others do not know yet */
     ap_error carried_error;
 };
@@ -107,6 +110,8 @@ void ap_engine_destroy(ap_engine *e) {
     ap_batch_free(&e->eval_batch);
     for (int64_t i = 0; i < e->example_capacity; i++) ap_example_free(&e->example[i]);
     free(e->example);
+    free(e->outputs);
+    free(e->gathered);
     free(e->new_state);
     free(e->state_doubles);
     free(e->state_total);
@@ -297,25 +302,84 @@ static int64_t eval_index(const ap_engine *e, int split, int64_t i) {
     return ap_random_permute(&stream, e->examples[AP_TRAIN], i);
 }
 
-/* Examples [begin, end) of a split as one shard's evaluation: adds to sums. */
-static ap_status evaluate_shard(ap_engine *e, int split, int shard, int64_t begin, int64_t end, double *sums,
-                                ap_error *error) {
-    const ap_problem *p = e->options.problem;
+/* Examples [begin, end) of a split in one pass of a shard: adds to sums, fills in their outputs. */
+static ap_status evaluate_pass(ap_engine *e, int split, int shard, int64_t begin, int64_t end, double *sums,
+                               ap_error *error) {
+    const ap_workload *w = e->options.problem->workload;
+    const void *model = e->options.problem->model;
     int64_t n = end - begin;
-    if (n <= 0) return AP_OK;
     AP_TRY(reserve_examples(e, n, error));
     for (int64_t i = 0; i < n; i++)
         AP_TRY(ap_dataset_read(e->options.dataset, (ap_split)split, eval_index(e, split, begin + i), &e->example[i],
                                error));
     ap_collate_key key = {.seed = e->options.seed, .shard = shard};
     ap_batch_clear(&e->eval_batch);
-    AP_TRY(p->workload->collate(p->model, &key, n, e->example, n, &e->eval_batch, error));
+    AP_TRY(w->collate(model, &key, n, e->example, n, &e->eval_batch, error));
     ap_pass pass = {.seed = e->options.seed, .shard = shard, .rank = ap_group_rank(e->options.group)};
     ap_tape_begin(e->tape, &pass);
-    ap_tensor *logits = p->workload->forward(p->model, e->tape, &e->eval_batch);
+    ap_tensor *logits = w->forward(model, e->tape, &e->eval_batch);
     AP_TRY(ap_tape_status(e->tape, error));
-    p->workload->evaluate(p->model, e->tape, logits, &e->eval_batch, sums);
+    w->evaluate(model, e->tape, logits, &e->eval_batch, sums);
+    if (e->output_count) w->outputs(model, logits, &e->eval_batch, e->outputs + begin * e->output_count);
     return ap_tape_status(e->tape, error);
+}
+
+/* The same for what a shard has of a batch, pass by pass. */
+static ap_status evaluate_shard(ap_engine *e, int split, int shard, int64_t begin, int64_t end, double *sums,
+                                ap_error *error) {
+    const int64_t most = e->options.problem->workload->most_examples_a_pass;
+    while (begin < end) {
+        const int64_t stop = most && end - begin > most ? begin + most : end;
+        AP_TRY(evaluate_pass(e, split, shard, begin, stop, sums, error));
+        begin = stop;
+    }
+    return AP_OK;
+}
+
+/* ---- outputs of examples */
+
+static bool grow(float **memory, size_t *room, size_t floats) {
+    if (floats <= *room) return true;
+    free(*memory);
+    *memory = malloc(floats * sizeof **memory);
+    *room = *memory ? floats : 0;
+    return *memory != NULL;
+}
+
+/* What a rank has of a batch of `size` examples begins here, counted from the batch's first. */
+static int64_t rank_begin(const ap_engine *e, int rank, int64_t size) {
+    const int shards = ap_group_shards(e->options.group), local = ap_group_local_shards(e->options.group);
+    return size * rank * local / shards;
+}
+
+static ap_status reserve_outputs(ap_engine *e, int64_t examples, ap_error *error) {
+    const ap_problem *p = e->options.problem;
+    const int ranks = ap_group_ranks(e->options.group);
+    e->output_count = p->workload->output_count ? p->workload->output_count(p->model) : 0;
+    const size_t count = (size_t)e->output_count, most = (size_t)(p->scale.eval_batch_size / ranks + 1);
+    if (grow(&e->outputs, &e->outputs_room, (size_t)examples * count) &&
+        (ranks == 1 || grow(&e->gathered, &e->gathered_room, (size_t)ranks * most * count)))
+        return AP_OK;
+    return ap_fail(error, AP_ENVIRONMENT, "out of memory for %zu outputs of each of %lld evaluated examples", count,
+                   (long long)examples);
+}
+
+/* The outputs of a batch's examples on all ranks, in their order. Collective. */
+static ap_status gather_outputs(ap_engine *e, int64_t start, int64_t size, ap_error *error) {
+    const int ranks = ap_group_ranks(e->options.group), rank = ap_group_rank(e->options.group);
+    if (!e->output_count || ranks == 1) return AP_OK;
+    const size_t bytes = (size_t)e->output_count * sizeof(float), most = (size_t)(size / ranks + 1) * bytes;
+    char *all = (char *)e->gathered, *outputs = (char *)(e->outputs + start * e->output_count);
+    const int64_t mine = rank_begin(e, rank, size);
+    memcpy(all + (size_t)rank * most, outputs + (size_t)mine * bytes,
+           (size_t)(rank_begin(e, rank + 1, size) - mine) * bytes);
+    AP_TRY(ap_group_allgather(e->options.group, all + (size_t)rank * most, most, all, error));
+    for (int r = 0; r < ranks; r++) {
+        const int64_t begin = rank_begin(e, r, size);
+        memcpy(outputs + (size_t)begin * bytes, all + (size_t)r * most,
+               (size_t)(rank_begin(e, r + 1, size) - begin) * bytes);
+    }
+    return AP_OK;
 }
 
 /* One split: global evaluation batches in order, each cut into shards; shard sums go through the fixed tree, batches
@@ -327,6 +391,8 @@ static ap_status evaluate_split(ap_engine *e, int split, double *metrics, ap_err
     int local = ap_group_local_shards(e->options.group);
     int64_t examples = ap_engine_examples(e, split), batch = p->scale.eval_batch_size;
     double total[AP_MAX_SUMS + 2], sums[AP_MAX_SUMS + 2] = {0};
+    ap_error no_room = {0};
+    if (!e->carried && reserve_outputs(e, examples, &no_room)) carry(e, no_room.status, &no_room);
     for (int64_t start = 0; start < examples; start += batch) {
         int64_t size = examples - start < batch ? examples - start : batch;
         memset(e->shard_sums, 0, (size_t)(local * n) * sizeof(double));
@@ -345,8 +411,10 @@ static ap_status evaluate_split(ap_engine *e, int split, double *metrics, ap_err
         if (total[failed] > 0) return agree_on_carried(e, error);
         if (total[stopped] > 0) return ap_fail(error, AP_INTERRUPTED, "an evaluation was left by a signal");
         for (int i = 0; i < sum_count; i++) sums[i] += total[i];
+        AP_TRY(gather_outputs(e, start, size, error));
     }
     p->workload->metrics(sums, examples, metrics);
+    if (e->output_count) p->workload->output_metrics(p->model, examples, e->outputs, metrics);
     return AP_OK;
 }
 

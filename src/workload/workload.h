@@ -52,6 +52,14 @@ typedef struct ap_workload {
     int sum_count;
     const char *sum_names[AP_MAX_SUMS]; /* names of the sums in fixtures' /outputs; NULL: fixtures do not have it */
     void (*evaluate)(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums);
+    /* The most examples that an evaluation sends through the model at once; 0: all that a shard has of a batch. */
+    int64_t most_examples_a_pass;
+    /* Values of each example, for a metric that is no sum over examples (a ranking's): output_count floats, gathered on
+     * all ranks in the order of the split, from which output_metrics makes further metrics after `metrics`. NULL: none.
+     * outputs [rows of the batch][output_count]; those of padding are not looked at. */
+    int64_t (*output_count)(const void *model);
+    void (*outputs)(const void *model, const ap_tensor *logits, const ap_batch *batch, float *outputs);
+    void (*output_metrics)(const void *model, int64_t examples, const float *outputs, double *metrics);
     /* A metric of each example (SSIM), compared with outputs/<name> of fixtures; NULL: none. values [examples]; those
      * of padding are not looked at. */
     const char *example_metric_name;

@@ -1,6 +1,7 @@
 ap_unit_test(workload ap_workloads)
 ap_unit_test(ssim ap_workload)
 ap_unit_test(wer ap_workload)
+ap_unit_test(average_precision ap_workload)
 ap_unit_test(published_shapes ap_workloads)
 # The workloads' own parts.
 foreach(part mnist_model mnist_data cifar_data imagenet_data fastmri_data fastmri_prepare speech_features speech_data)
