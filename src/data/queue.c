@@ -27,6 +27,7 @@ struct ap_queue {
     bool started; /* the thread runs */
     atomic_bool stop;
     int64_t waited_ns;
+    ap_dynamic_batch *dynamic; /* with a budget; at the first shard of the next batch that the thread makes */
 
     pthread_mutex_t mutex; /* guards the two counts; slots [taken, made) belong to the caller, the rest to the thread */
     pthread_cond_t made_one, took_one;
@@ -47,26 +48,66 @@ int64_t ap_queue_index(uint64_t seed, int64_t examples, int64_t global_batch, in
 
 /* ---- the thread */
 
-static ap_status make_shard(ap_queue *queue, int64_t t, int shard, ap_batch *batch, ap_error *error) {
+/* index: of the examples; NULL: those that the shard has of batch t. */
+static ap_status make_shard(ap_queue *queue, int64_t t, int shard, const int64_t *index, int64_t n, ap_batch *batch,
+                            ap_error *error) {
     const ap_queue_options *o = &queue->options;
-    int64_t begin = shard_begin(o, shard), n = shard_begin(o, shard + 1) - begin;
+    const int64_t begin = shard_begin(o, shard);
     for (int64_t i = 0; i < n; i++) {
         if (atomic_load_explicit(&queue->stop, memory_order_relaxed)) return AP_OK;
-        int64_t index = ap_queue_index(o->seed, queue->examples, o->global_batch, t, begin + i);
-        AP_TRY(ap_dataset_read(o->dataset, AP_TRAIN, index, &queue->example[i], error));
+        const int64_t at = index ? index[i] : ap_queue_index(o->seed, queue->examples, o->global_batch, t, begin + i);
+        AP_TRY(ap_dataset_read(o->dataset, AP_TRAIN, at, &queue->example[i], error));
     }
     ap_collate_key key = {.seed = o->seed, .step = t, .shard = shard, .training = true};
     ap_batch_clear(batch);
     return o->collate(o->model, &key, n, queue->example, n, batch, error);
 }
 
-static void make_batch(ap_queue *queue, int64_t t, slot *s) {
+static bool is_local(const ap_queue_options *o, int shard) {
+    return shard >= o->first_shard && shard < o->first_shard + o->local_shards;
+}
+
+/* All shards of the batch are cut, the local ones are made. */
+static ap_status make_dynamic(ap_queue *queue, int64_t t, slot *s, int *shard) {
     const ap_queue_options *o = &queue->options;
-    s->status = AP_OK;
-    for (int i = 0; i < o->local_shards && s->status == AP_OK; i++) {
-        s->status = make_shard(queue, t, o->first_shard + i, &s->batch[i], &s->error);
-        if (s->status != AP_OK) ap_context(&s->error, "training batch %" PRId64 ", shard %d", t, o->first_shard + i);
+    const int64_t *index;
+    int64_t n;
+    for (*shard = 0; *shard < o->shards; ++*shard) {
+        AP_TRY(ap_dynamic_batch_next(queue->dynamic, &index, &n, &s->error));
+        if (is_local(o, *shard))
+            AP_TRY(make_shard(queue, t, *shard, index, n, &s->batch[*shard - o->first_shard], &s->error));
     }
+    return AP_OK;
+}
+
+static ap_status make_fixed(ap_queue *queue, int64_t t, slot *s, int *shard) {
+    const ap_queue_options *o = &queue->options;
+    for (int i = 0; i < o->local_shards; i++) {
+        *shard = o->first_shard + i;
+        const int64_t n = shard_begin(o, *shard + 1) - shard_begin(o, *shard);
+        AP_TRY(make_shard(queue, t, *shard, NULL, n, &s->batch[i], &s->error));
+    }
+    return AP_OK;
+}
+
+/* The shards before the first batch are cut and thrown away. */
+static ap_status skip_to_first(ap_queue *queue, ap_error *error) {
+    const ap_queue_options *o = &queue->options;
+    const int64_t *index;
+    int64_t n;
+    for (int64_t k = 0; queue->dynamic && k < o->first_batch * o->shards; k++) {
+        if (atomic_load_explicit(&queue->stop, memory_order_relaxed)) break;
+        AP_TRY(ap_dynamic_batch_next(queue->dynamic, &index, &n, error));
+    }
+    return AP_OK;
+}
+
+static void make_batch(ap_queue *queue, int64_t t, slot *s) {
+    int shard = 0;
+    s->status = t == queue->options.first_batch ? skip_to_first(queue, &s->error) : AP_OK;
+    if (s->status == AP_OK)
+        s->status = queue->dynamic ? make_dynamic(queue, t, s, &shard) : make_fixed(queue, t, s, &shard);
+    if (s->status != AP_OK) ap_context(&s->error, "training batch %" PRId64 ", shard %d", t, shard);
 }
 
 static void *run(void *argument) {
@@ -148,6 +189,11 @@ ap_status ap_queue_create(const ap_queue_options *options, ap_queue **result, ap
     pthread_cond_init(&queue->made_one, NULL);
     pthread_cond_init(&queue->took_one, NULL);
     ap_status status = allocate(queue, error);
+    if (status == AP_OK && options->budget) {
+        const int64_t first = options->examples && options->examples < examples ? options->examples : examples;
+        status = ap_dynamic_batch_create(options->dataset, first, options->budget, options->seed,
+                                         options->global_batch / options->shards, &queue->dynamic, error);
+    }
     if (status == AP_OK) status = start_thread(queue, error);
     if (status != AP_OK) {
         ap_queue_destroy(queue);
@@ -172,6 +218,7 @@ void ap_queue_destroy(ap_queue *queue) {
         free(s->batch);
     }
     for (int64_t i = 0; queue->example && i < queue->room; i++) ap_example_free(&queue->example[i]);
+    ap_dynamic_batch_destroy(queue->dynamic);
     free(queue->slot);
     free(queue->example);
     pthread_cond_destroy(&queue->took_one);

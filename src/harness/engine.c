@@ -147,6 +147,7 @@ ap_status ap_engine_start(ap_engine *engine, int64_t first_batch, ap_error *erro
         .examples = engine->examples[AP_TRAIN],
         .collate = o->problem->workload->collate,
         .model = o->problem->model,
+        .budget = o->problem->workload->budget,
         .seed = o->seed,
         .global_batch = o->global_batch,
         .shards = ap_group_shards(o->group),

@@ -8,6 +8,7 @@
 
 #include "base/config.h"
 #include "data/batch.h"
+#include "data/dynamic_batch.h"
 #include "data/prepare.h"
 #include "tensor/ops.h"
 
@@ -74,6 +75,7 @@ typedef struct ap_workload {
     int fields;
     ap_field field[AP_MAX_FIELDS];
     ap_collate *collate;
+    const ap_batch_budget *budget; /* training batches are filled by the examples' sizes; NULL: by their number */
     const ap_generator *generator;
     /* The published files at `from` as parts of a plan (data/prepare.h), which holds nothing yet and is freed by the
      * caller, also after a failure. Called by every rank: it lists and checks, it does not read what is large. NULL:

@@ -1,3 +1,4 @@
+#include "base/random.h"
 #include "data/queue.h"
 
 #include "check.h"
@@ -366,7 +367,88 @@ static void test_wrong_options_are_refused(void) {
                   "-1");
 }
 
-AP_TEST_MAIN(test_every_epoch_is_a_permutation, test_an_epoch_leaves_out_the_remainder,
+/* ---- dynamic batches */
+
+/* An example's amounts: its length, and what is odd in its index. */
+static void measure_index(const ap_example *example, int64_t amounts[AP_MAX_AMOUNTS]) {
+    amounts[0] = example->length[0];
+    amounts[1] = *(const int64_t *)example->data[0] % 2;
+}
+static const ap_batch_budget budget = {
+    .amounts = 2, .name = {"rows", "odd ones"}, .per_example = {3, 1}, .measure = measure_index};
+
+/* The rule, written once more: shard by shard from one stream of epochs. Ends each shard with -1. */
+static int64_t cut(int64_t examples, int64_t share, int shards, int64_t *out) {
+    int64_t n = 0, position = 0;
+    for (int s = 0; s < shards; s++) {
+        for (int64_t count = 0, rows = 0, odd = 0; count < share; count++, position++) {
+            ap_random stream = ap_random_stream(SEED, AP_RANDOM_SHUFFLE, (uint64_t)(position / examples), 0);
+            const int64_t index = ap_random_permute(&stream, examples, position % examples);
+            rows += 1 + index % 5, odd += index % 2;
+            if (rows > 3 * share || odd > share) break;
+            out[n++] = index;
+        }
+        out[n++] = -1;
+    }
+    return n;
+}
+
+static void test_dynamic_batches_follow_the_rule(void) {
+    enum { N = 50, SHARE = 4, S = 4, BATCHES = 20 };
+    int64_t want[2 * N * BATCHES], n = 0, last = 0;
+    const int64_t length = cut(N, SHARE, S * BATCHES, want);
+    CHECK(length - S * BATCHES < S * SHARE * BATCHES); /* the budget decides somewhere */
+    for (int rank = 0; rank < 3; rank++) {             /* all shards; the first half; the second, from batch 7 on */
+        source s = healthy;
+        ap_dataset *dataset;
+        const int first = rank == 2 ? 2 : 0, local = rank ? 2 : 4, from = rank == 2 ? 7 : 0;
+        ap_queue *queue = start(&s, N,
+                                (ap_queue_options){.budget = &budget,
+                                                   .global_batch = SHARE * S + 3,
+                                                   .shards = S,
+                                                   .first_shard = first,
+                                                   .local_shards = local,
+                                                   .first_batch = from},
+                                &dataset);
+        int64_t shard = 0, at = 0; /* in want */
+        for (int t = 0; queue && t < BATCHES; t++)
+            for (int k = 0; k < S; k++, shard++) {
+                static const ap_batch *batch;
+                ap_error error = {0};
+                if (k == 0 && t >= from) CHECK_INT(ap_queue_next(queue, &batch, &last, &error), AP_OK);
+                n = 0;
+                while (want[at + n] >= 0) n++;
+                if (t >= from && k >= first && k < first + local) {
+                    CHECK_INT(last, t);
+                    CHECK_INT(batch[k - first].examples, n);
+                    CHECK(memcmp(ap_batch_i64(&batch[k - first], "index"), want + at, (size_t)n * sizeof *want) == 0);
+                }
+                at += n + 1;
+            }
+        CHECK_INT(shard, S * BATCHES);
+        ap_queue_destroy(queue);
+        ap_dataset_close(dataset);
+    }
+}
+
+static void test_an_example_larger_than_a_shard_is_named(void) {
+    source s = healthy;
+    ap_dataset *dataset;
+    const ap_batch *batch;
+    int64_t number;
+    ap_error error = {0};
+    ap_queue *queue = start(
+        &s, 40, (ap_queue_options){.budget = &budget, .global_batch = 8, .shards = 8, .local_shards = 8}, &dataset);
+    CHECK_INT(ap_queue_next(queue, &batch, &number, &error), AP_CONFIG);
+    CHECK_TEXT(error.text, "training batch 0, shard");
+    CHECK_TEXT(error.text,
+               "rows; a shard's 1 examples may have 3 (3 each) together: choose a larger batch or fewer shards");
+    ap_queue_destroy(queue);
+    ap_dataset_close(dataset);
+}
+
+AP_TEST_MAIN(test_dynamic_batches_follow_the_rule, test_an_example_larger_than_a_shard_is_named,
+             test_every_epoch_is_a_permutation, test_an_epoch_leaves_out_the_remainder,
              test_order_is_the_documented_one, test_batch_is_independent_of_ranks_and_shards, test_uneven_shards,
              test_resume_gives_the_same_batches, test_reads_ahead_and_no_further,
              test_batch_stays_valid_until_the_next_call, test_no_allocation_in_the_steady_state,
