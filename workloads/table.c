@@ -1,19 +1,15 @@
-/* The workloads: one line each. */
+/* The workloads: one line each in workloads.list. */
 #include "workload/workload.h"
 
-extern const ap_workload ap_workload_mnist, ap_workload_dummy, ap_workload_cifar, ap_workload_imagenet_resnet,
-    ap_workload_fastmri, ap_workload_imagenet_vit, ap_workload_librispeech_conformer,
-    ap_workload_librispeech_deepspeech;
+#define WORKLOAD(name) extern const ap_workload ap_workload_##name;
+#include "workloads.list"
+#undef WORKLOAD
 
-static const ap_workload *const table[] = {&ap_workload_mnist,
-                                           &ap_workload_dummy,
-                                           &ap_workload_cifar,
-                                           &ap_workload_imagenet_resnet,
-                                           &ap_workload_fastmri,
-                                           &ap_workload_imagenet_vit,
-                                           &ap_workload_librispeech_conformer,
-                                           &ap_workload_librispeech_deepspeech,
-                                           NULL};
+static const ap_workload *const table[] = {
+#define WORKLOAD(name) &ap_workload_##name,
+#include "workloads.list"
+#undef WORKLOAD
+    NULL};
 
 const ap_workload *const *ap_workload_table(void) {
     return table;

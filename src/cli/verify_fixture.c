@@ -369,7 +369,9 @@ static ap_status read_batch(fixture *f, ap_error *error) {
     AP_TRY(ap_h5_list(f->file, inputs, &f->inputs, &f->input_names, error));
     for (int64_t i = 0; i < f->inputs; i++) AP_TRY(read_input(f, f->input_names[i], error));
     const ap_array *first = ap_batch_find(&f->batch, "inputs"), *weights = ap_batch_find(&f->batch, "weights");
-    if (!first || first->rank < 1) return ap_fail(error, AP_DATA, "%s: %s/inputs is missing", f->path, inputs);
+    if (!first) first = ap_batch_find(&f->batch, "targets"); /* a graph network's */
+    if (!first || first->rank < 1)
+        return ap_fail(error, AP_DATA, "%s: %s has neither inputs nor targets", f->path, inputs);
     f->batch.examples = f->batch.real_examples = first->shape[0];
     if (weights && weights->type == AP_F32 && weights->rank == 1) {
         f->batch.real_examples = 0;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Golden numbers of the published image models, on every instruction set and with OpenBLAS; those that are not copied here are looked for beside the repository.
+# Golden numbers of the published image and graph models, on every instruction set and with OpenBLAS; those that are not copied here are looked for beside the repository.
 . "$(dirname "$0")/lib.sh"
 shared=$SOURCE/../shared/fixtures
 
@@ -13,8 +13,8 @@ verify() { # LABEL FIXTURE
   done
   expect 0 "^PASS" "$ALGOPERF" verify "$1" --fixture "$2" --math blas
 }
-for label in cifar fastmri imagenet_vit; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
-for label in imagenet_resnet imagenet_resnet_{silu,gelu,large_bn_init} imagenet_vit_{glu,post_ln,map} fastmri_{model_size,tanh,layernorm}; do
+for label in cifar fastmri imagenet_vit ogbg; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
+for label in imagenet_resnet imagenet_resnet_{silu,gelu,large_bn_init} imagenet_vit_{glu,post_ln,map} fastmri_{model_size,tanh,layernorm} ogbg_{gelu,silu,model_size}; do
   if [ -e "$shared/$label.h5" ]; then verify $label "$shared/$label.h5"; else echo "no fixture of $label here"; fi
 done
 expect 4 "is a fixture of" "$ALGOPERF" verify cifar --fixture "$SOURCE/tests/fixtures/fastmri.h5"
@@ -31,6 +31,8 @@ alter cifar eval "f['outputs/eval_logits'][0, 0] += 1e-3"
 expect 6 "eval_logits" "$ALGOPERF" verify cifar --fixture "$T/eval.h5"
 alter fastmri ssim "f['outputs/eval_ssim_per_example'][1] += 1e-4"
 expect 6 "eval_ssim_per_example" "$ALGOPERF" verify fastmri --fixture "$T/ssim.h5"
+alter ogbg label "f['inputs/weights'][0, 1] = 1"
+expect 6 "n_valid_examples" "$ALGOPERF" verify ogbg --fixture "$T/label.h5"
 alter imagenet_vit mixup "f['extra/mixup/grads/head.weight'][2, 3] += 1e-2"
 expect 6 "head.weight" "$ALGOPERF" verify imagenet_vit --fixture "$T/mixup.h5"
 done_testing

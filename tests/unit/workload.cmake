@@ -4,7 +4,13 @@ ap_unit_test(wer ap_workload)
 ap_unit_test(average_precision ap_workload)
 ap_unit_test(published_shapes ap_workloads)
 # The workloads' own parts.
-foreach(part mnist_model mnist_data cifar_data imagenet_data fastmri_data fastmri_prepare speech_features speech_data)
+foreach(part
+    mnist_model mnist_data
+    cifar_data
+    imagenet_data
+    fastmri_data fastmri_prepare
+    speech_features speech_data
+    ogbg_model ogbg_data)
   ap_unit_test(${part} ap_workloads)
   target_include_directories(test_${part} PRIVATE ${PROJECT_SOURCE_DIR})
 endforeach()
