@@ -129,6 +129,16 @@ ap_tensor *ap_query_scale(ap_tape *tape, ap_tensor *x, ap_tensor *s);
 ap_tensor *ap_add_repeated(ap_tape *tape, ap_tensor *x, ap_tensor *t);
 ap_tensor *ap_repeat(ap_tape *tape, ap_tensor *t, int rank, const int64_t *shape);
 
+/* Rows of a table that is cut into `tables` parameters of one shape [rows, columns], one behind the other: ids [shape],
+ * 0 .. tables rows - 1 (else AP_DATA), borrowed until backward -> [shape.., columns]. Gradients touch only rows that
+ * are looked up; for a parameter declared as a table they are lists of rows where the pass takes those. */
+ap_tensor *ap_table_lookup(ap_tape *tape, int tables, ap_tensor *const *table, int rank, const int64_t *shape,
+                           const int32_t *ids);
+
+/* Inner products of all pairs of the vectors x [n, vectors, d], each with itself too: [n, vectors (vectors + 1) / 2],
+ * pairs (0,0), (0,1) .. (1,1), (1,2) ... (DLRM's dot interaction.) */
+ap_tensor *ap_dot_interaction(ap_tape *tape, ap_tensor *x);
+
 /* What a loss tells: sums of this shard; the loss of a batch is summed / n_valid over all shards. */
 typedef struct ap_loss {
     double summed;      /* sum over examples of weight * loss, 16-lane order in double */

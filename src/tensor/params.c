@@ -31,8 +31,8 @@ _Static_assert(sizeof(digest_record) == 32 + 8 * (1 + AP_MAX_RANK), "the digest 
 
 struct ap_params {
     ap_param *param;
-    int count, capacity;
-    int64_t length, elements;
+    int count, capacity, tables;
+    int64_t length, gradient_length, elements;
     float *values;                            /* [length]; NULL before ap_params_allocate */
     packed_matrix (*packed)[AP_PACKED_FORMS]; /* [count] */
     digest_record *records;                   /* [count], scratch of the digest */
@@ -46,6 +46,9 @@ ap_init ap_init_constant(double value) {
 }
 ap_init ap_init_uniform(double limit) {
     return (ap_init){AP_INIT_UNIFORM, limit};
+}
+ap_init ap_init_uniform_positive(double limit) {
+    return (ap_init){AP_INIT_UNIFORM_POSITIVE, limit};
 }
 ap_init ap_init_uniform_fan_in(int64_t fan_in) {
     return ap_init_uniform(1 / sqrt((double)fan_in));
@@ -129,8 +132,8 @@ static ap_status check_declaration(const ap_params *params, const char *name, in
     return AP_OK;
 }
 
-ap_status ap_params_add(ap_params *params, const char *name, int rank, const int64_t *shape, ap_init init,
-                        ap_error *error) {
+static ap_status add(ap_params *params, const char *name, int rank, const int64_t *shape, ap_init init, bool table,
+                     ap_error *error) {
     int64_t size = 0;
     AP_TRY(check_declaration(params, name, rank, shape, &size, error));
     if (params->count == params->capacity) {
@@ -147,11 +150,28 @@ ap_status ap_params_add(ap_params *params, const char *name, int rank, const int
                         .rank = rank,
                         .size = size,
                         .offset = params->length,
+                        .gradient_offset = params->gradient_length,
+                        .table = table ? params->tables++ : -1,
                         .init = init};
     if (rank) memcpy(param->shape, shape, (size_t)rank * sizeof *shape);
-    params->length += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    const int64_t room = (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+    params->length += room;
+    if (!table) params->gradient_length += room;
     params->elements += size;
     return AP_OK;
+}
+
+ap_status ap_params_add(ap_params *params, const char *name, int rank, const int64_t *shape, ap_init init,
+                        ap_error *error) {
+    return add(params, name, rank, shape, init, false, error);
+}
+
+ap_status ap_params_add_table(ap_params *params, const char *name, int64_t rows, int64_t columns, ap_init init,
+                              ap_error *error) {
+    if (rows > INT32_MAX)
+        return ap_fail(error, AP_CONFIG, "table %s has %lld rows (must be below 2^31); cut it into several", name,
+                       (long long)rows);
+    return add(params, name, 2, (int64_t[]){rows, columns}, init, true, error);
 }
 
 ap_status ap_params_allocate(ap_params *params, ap_error *error) {
@@ -182,6 +202,7 @@ static void initialise(const ap_param *param, uint64_t seed, int index, float *v
         for (size_t i = 0; i < n; i++) values[i] = value;
         break;
     case AP_INIT_UNIFORM: ap_random_fill_uniform(&stream, 0, n, -value, 2 * value, values); break;
+    case AP_INIT_UNIFORM_POSITIVE: ap_random_fill_uniform(&stream, 0, n, 0, value, values); break;
     case AP_INIT_NORMAL: ap_random_fill_normal(&stream, 0, n, 0, value, values); break;
     case AP_INIT_TRUNCATED_NORMAL: ap_random_fill_truncated_normal(&stream, 0, n, value, values); break;
     }
@@ -211,6 +232,12 @@ int64_t ap_params_elements(const ap_params *params) {
 }
 int64_t ap_params_length(const ap_params *params) {
     return params->length;
+}
+int64_t ap_params_gradient_length(const ap_params *params) {
+    return params->gradient_length;
+}
+int ap_params_tables(const ap_params *params) {
+    return params->tables;
 }
 float *ap_params_values(ap_params *params) {
     return params->values;

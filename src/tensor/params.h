@@ -17,6 +17,7 @@ typedef struct ap_init {
     enum {
         AP_INIT_CONSTANT,         /* value */
         AP_INIT_UNIFORM,          /* U(-value, value) */
+        AP_INIT_UNIFORM_POSITIVE, /* U(0, value) */
         AP_INIT_NORMAL,           /* N(0, value^2) */
         AP_INIT_TRUNCATED_NORMAL, /* N(0, value^2) resampled into [-2 value, 2 value] */
     } kind;
@@ -24,6 +25,7 @@ typedef struct ap_init {
 } ap_init;
 ap_init ap_init_constant(double value);
 ap_init ap_init_uniform(double limit);
+ap_init ap_init_uniform_positive(double limit);         /* U(0, limit) */
 ap_init ap_init_uniform_fan_in(int64_t fan_in);         /* U(+-1/sqrt(fan_in)): PyTorch's default for linear layers */
 ap_init ap_init_lecun_truncated_normal(int64_t fan_in); /* s = sqrt(1/fan_in) / 0.87962566103423978, truncated at 2 s */
 ap_init ap_init_xavier_uniform(int64_t fan_in, int64_t fan_out);
@@ -36,7 +38,9 @@ typedef struct ap_param {
     int64_t shape[AP_MAX_RANK];
     int64_t size;   /* elements */
     int64_t offset; /* in floats, into the flat arrays */
+    int table;      /* index among the tables, or -1: not a table */
     ap_init init;
+    int64_t gradient_offset; /* in floats, into a flat gradient in which tables take no room */
 } ap_param;
 
 typedef struct ap_params ap_params;
@@ -49,6 +53,10 @@ void ap_params_destroy(ap_params *params);
  * extent below 1. AP_CONFIG: more elements than a file offset can count. */
 ap_status ap_params_add(ap_params *params, const char *name, int rank, const int64_t *shape, ap_init init,
                         ap_error *error);
+/* The same for a table [rows, columns] of which a step looks up a few rows: its gradient is a list of rows (rows.h)
+ * wherever a pass asks for that. AP_CONFIG: 2^31 rows or more. */
+ap_status ap_params_add_table(ap_params *params, const char *name, int64_t rows, int64_t columns, ap_init init,
+                              ap_error *error);
 /* workloads/README, "Parameter types", by substrings of the name. Where the published code raises an error (a norm
  * without weight, scale or bias; an attention tensor that no line names) this gives the scale, and WEIGHT. */
 ap_param_type ap_param_type_of(const char *name);
@@ -63,6 +71,8 @@ const ap_param *ap_params_get(const ap_params *params, int index);
 int ap_params_find(const ap_params *params, const char *name); /* -1: not there */
 int64_t ap_params_elements(const ap_params *params);           /* without gaps: the published parameter count */
 int64_t ap_params_length(const ap_params *params);             /* floats in the flat arrays, with gaps */
+int64_t ap_params_gradient_length(const ap_params *params);    /* the same without tables */
+int ap_params_tables(const ap_params *params);
 float *ap_params_values(ap_params *params); /* the flat array; borrowed. Who writes calls ap_params_changed */
 float *ap_params_value(ap_params *params, int index);
 

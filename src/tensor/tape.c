@@ -173,7 +173,9 @@ ap_tensor *ap_tape_param(ap_tape *tape, int index) {
     tensor->data = ap_params_value(tape->params, index);
     tensor->param = index;
     tensor->needs_grad = tape->pass.wants_grad;
-    if (tensor->needs_grad) tensor->grad = tape->pass.gradients + param->offset;
+    if (tensor->needs_grad && !tape->pass.rows) tensor->grad = tape->pass.gradients + param->offset;
+    if (tensor->needs_grad && tape->pass.rows && param->table < 0)
+        tensor->grad = tape->pass.gradients + param->gradient_offset;
     return use->tensor = tensor;
 }
 
@@ -269,7 +271,7 @@ void ap_tape_hand_over(ap_tape *tape, ap_tensor *output, ap_tensor *x) {
         output->grad = NULL;
         return;
     }
-    bool accumulate;
+    bool accumulate = false;
     float *grad = ap_tape_grad(tape, x, &accumulate);
     if (!grad) return;
     if (accumulate)
@@ -281,11 +283,22 @@ void ap_tape_hand_over(ap_tape *tape, ap_tensor *output, ap_tensor *x) {
 float *ap_tape_grad(ap_tape *tape, ap_tensor *x, bool *accumulate) {
     x = owner(x);
     if (!x->needs_grad) return NULL;
+    if (!x->grad && x->param >= 0)
+        return ap_tape_fail(tape, "the gradient of table %s is a list of rows: only a lookup can use the table",
+                            ap_params_get(tape->params, x->param)->name);
     if (!x->grad) x->grad = take_gradient(tape, x->size);
     if (!x->grad) return NULL;
     *accumulate = x->has_grad;
     x->has_grad = true;
     return x->grad;
+}
+
+ap_rows *ap_tape_rows(ap_tape *tape, ap_tensor *x) {
+    const ap_param *param = x->param >= 0 ? ap_params_get(tape->params, x->param) : NULL;
+    if (!tape->pass.rows || !param || param->table < 0) return NULL;
+    if (x->has_grad) return ap_tape_fail(tape, "table %s is looked up twice in a pass", param->name);
+    x->has_grad = true;
+    return &tape->pass.rows[param->table];
 }
 
 /* ---- going back */
@@ -295,7 +308,11 @@ static void complete(ap_tape *tape, int index) {
     const ap_tensor *tensor = tape->leaves[index].tensor;
     if (!tensor || !tensor->has_grad) {
         const ap_param *param = ap_params_get(tape->params, index);
-        memset(tape->pass.gradients + param->offset, 0, (size_t)param->size * sizeof(float));
+        const int64_t offset = tape->pass.rows ? param->gradient_offset : param->offset;
+        if (tape->pass.rows && param->table >= 0)
+            tape->pass.rows[param->table].count = 0;
+        else
+            memset(tape->pass.gradients + offset, 0, (size_t)param->size * sizeof(float));
     }
     if (tape->pass.parameter_done) tape->pass.parameter_done(tape->pass.user, index);
 }

@@ -12,6 +12,7 @@
 #include "base/status.h"
 #include "tensor/kernels/gemm.h"
 #include "tensor/params.h"
+#include "tensor/rows.h"
 
 typedef struct ap_tensor {
     float *data; /* [shape], row-major contiguous */
@@ -38,6 +39,8 @@ typedef struct ap_pass {
     int shard;
     int rank;         /* of the group; for fault injection by the dummy workload only */
     float *gradients; /* flat, layout of the parameter set; each tensor is overwritten by its first contribution */
+    ap_rows *rows;    /* [tables] gradients of tables; then `gradients` has the layout without tables. NULL: tables are
+                         like other parameters */
     float *new_state; /* flat, layout of the state set: this shard's updated state; NULL if the model has none */
     void (*parameter_done)(void *user,
                            int index); /* called in backward when a parameter's gradient is final; may be NULL */
@@ -96,6 +99,10 @@ void ap_tape_record(ap_tape *tape, ap_backward *backward, ap_tensor *output, voi
  * x->grad (allocated on first use), *accumulate = false for the first contribution of this pass (overwrite) and true
  * for later ones (add). */
 float *ap_tape_grad(ap_tape *tape, ap_tensor *x, bool *accumulate);
+
+/* For the backward function of a lookup: where the gradient of table x goes as a list of rows, to be filled with rows,
+ * values and count. NULL: not as a list; ask ap_tape_grad. A table is looked up once a pass (else AP_BUG). */
+ap_rows *ap_tape_rows(ap_tape *tape, ap_tensor *x);
 
 /* For backward functions whose output's gradient, as it is now, is x's (a sum, a shortcut): adds it, or, where x has
  * none yet, hands over the memory without a copy. output->grad may be gone afterwards: the last thing to do with it. */

@@ -48,7 +48,7 @@ static const ap_option head_options[] = {
     {"direction", AP_OPTION_STRING, offsetof(head, direction), .choices = directions, .help = "which metric is better"},
 };
 
-enum { MOST_EXAMPLES = 1 << 30 };
+#define MOST_EXAMPLES 1e15
 #define EXAMPLES(member, text)                                                                                         \
     { #member, AP_OPTION_INT, offsetof(ap_scale, member), .min = 1, .max = MOST_EXAMPLES, .help = text }
 static const ap_option scale_options[] = {

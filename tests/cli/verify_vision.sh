@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Golden numbers of the published image and graph models, on every instruction set and with OpenBLAS; those that are not copied here are looked for beside the repository.
+# Golden numbers of the published models, on every instruction set and with OpenBLAS; those that are not copied here are looked for beside the repository.
 . "$(dirname "$0")/lib.sh"
 shared=$SOURCE/../shared/fixtures
 
@@ -13,8 +13,8 @@ verify() { # LABEL FIXTURE
   done
   expect 0 "^PASS" "$ALGOPERF" verify "$1" --fixture "$2" --math blas
 }
-for label in cifar fastmri imagenet_vit ogbg; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
-for label in imagenet_resnet imagenet_resnet_{silu,gelu,large_bn_init} imagenet_vit_{glu,post_ln,map} fastmri_{model_size,tanh,layernorm} ogbg_{gelu,silu,model_size}; do
+for label in cifar fastmri imagenet_vit ogbg criteo1tb; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
+for label in imagenet_resnet imagenet_resnet_{silu,gelu,large_bn_init} imagenet_vit_{glu,post_ln,map} fastmri_{model_size,tanh,layernorm} ogbg_{gelu,silu,model_size} criteo1tb_{test,layernorm,embed_init,resnet}; do
   if [ -e "$shared/$label.h5" ]; then verify $label "$shared/$label.h5"; else echo "no fixture of $label here"; fi
 done
 expect 4 "is a fixture of" "$ALGOPERF" verify cifar --fixture "$SOURCE/tests/fixtures/fastmri.h5"

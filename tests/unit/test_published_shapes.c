@@ -14,8 +14,11 @@ static bool read_line(FILE *file, line *l) {
                   &l->mean, &l->std, &l->min, &l->max) == 8;
 }
 
-/* The model of a workload's label, its parameters initialised; NULL if the program does not have it. */
-static ap_params *make(const char *label) {
+enum { MOST_INITIALISED = 1 << 26 }; /* larger models: names, shapes and types alone */
+
+/* The model of a workload's label, its parameters initialised if it is not too large; NULL if the program does not have
+ * it. */
+static ap_params *make(const char *label, bool *initialised) {
     const ap_workload *w;
     const char *variant;
     ap_error error = {0};
@@ -24,8 +27,11 @@ static ap_params *make(const char *label) {
     ap_params *params = ap_params_create(), *state = ap_params_create();
     CHECK_INT(ap_workload_model(w, variant, model, &error), AP_OK);
     CHECK_INT(w->define(model, params, state, &error), AP_OK);
-    CHECK_INT(ap_params_allocate(params, &error), AP_OK);
-    ap_params_initialise(params, 17);
+    *initialised = ap_params_length(params) <= MOST_INITIALISED;
+    if (*initialised) {
+        CHECK_INT(ap_params_allocate(params, &error), AP_OK);
+        ap_params_initialise(params, 17);
+    }
     ap_options_free(w->options, w->option_count, model);
     free(model);
     ap_params_destroy(state);
@@ -40,6 +46,7 @@ static void shape_text(const ap_param *p, char *text, size_t size) {
 
 /* Two samples of one distribution: their means and deviations differ by no more than five standard errors. */
 static void check_statistics(const line *l, int64_t n, const float *x) {
+    if (n == 1) return; /* one sample tells nothing */
     double mean = 0, square = 0, min = INFINITY, max = -INFINITY;
     for (int64_t i = 0; i < n; i++) {
         const double v = (double)x[i];
@@ -53,7 +60,7 @@ static void check_statistics(const line *l, int64_t n, const float *x) {
      * has none. */
     if (n < 1000 || l->max > 2.5 * l->std + l->mean) return;
     CHECK_NEAR(max, l->max, 0.1 * fabs(l->max));
-    CHECK_NEAR(min, l->min, 0.1 * fabs(l->min));
+    CHECK_NEAR(min, l->min, 0.1 * fmax(fabs(l->min), fabs(l->max)));
 }
 
 static void test_published_shapes(void) {
@@ -65,11 +72,12 @@ static void test_published_shapes(void) {
     char current[64] = "";
     ap_params *params = NULL;
     int index = 0, models = 0;
+    bool initialised = false;
     while (read_line(file, &l)) {
         if (strcmp(l.workload, current) != 0) {
             CHECK(!params || index == ap_params_count(params));
             ap_params_destroy(params);
-            params = make(l.workload);
+            params = make(l.workload, &initialised);
             CHECK(params != NULL);
             snprintf(current, sizeof current, "%s", l.workload);
             index = 0, models++;
@@ -82,7 +90,7 @@ static void test_published_shapes(void) {
         CHECK(strcmp(p->name, l.name) == 0);
         CHECK(strcmp(shape, l.shape) == 0);
         CHECK(strcmp(ap_param_type_name(p->type), l.type) == 0);
-        check_statistics(&l, p->size, ap_params_value(params, index - 1));
+        if (initialised) check_statistics(&l, p->size, ap_params_value(params, index - 1));
         if (ap_check_failures > before)
             printf("%s %s %s %s: here %s %s\n", l.workload, l.name, l.shape, l.type, p->name, shape);
     }
