@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { READ_LIMIT = 1 << 30, MAX_ROWS = 48, NAME = 160 };
+enum { READ_LIMIT = 1 << 30, MAX_ROWS = 48, MAX_OPTIONS = 64, NAME = 160 };
 
 /* One line of the table: the tensor that came closest to its limit, or went furthest beyond it. */
 typedef struct row {
@@ -16,7 +16,7 @@ typedef struct row {
     int tensors;
     double share; /* error / allowed */
     double error, allowed, error_f64;
-    bool is_extra; /* of the case named in fixture.extra */
+    char extra[48]; /* the case of /extra it belongs to; "": none */
     char worst[NAME];
 } row;
 
@@ -35,7 +35,6 @@ typedef struct fixture {
     char **input_names; /* the batch borrows them */
     ap_batch batch;
     ap_tape *tape;
-    char extra[64]; /* the last case of /extra that was run */
     int rows;
     row row[MAX_ROWS];
 } fixture;
@@ -486,6 +485,40 @@ static ap_status run_evaluation(fixture *f, ap_error *error) {
     return AP_OK;
 }
 
+/* An extra case may be of other options: attributes of its group `outputs`, label_smoothing or the model's. */
+static ap_status read_extra_options(fixture *f, ap_error *error) {
+    const ap_workload *w = f->workload;
+    char group[2 * NAME];
+    double smoothing;
+    snprintf(group, sizeof group, "%s/outputs", f->where);
+    if (ap_h5_has_attribute(f->file, group, "label_smoothing")) {
+        AP_TRY(ap_h5_get_f64(f->file, group, "label_smoothing", &smoothing, error));
+        f->options.label_smoothing = (float)smoothing;
+    }
+    for (size_t i = 0; i < w->option_count; i++) {
+        const ap_option *o = &w->options[i];
+        double value;
+        char text[64];
+        if (o->type != AP_OPTION_FLOAT || !ap_h5_has_attribute(f->file, group, o->name)) continue;
+        AP_TRY(ap_h5_get_f64(f->file, group, o->name, &value, error));
+        snprintf(text, sizeof text, "%.17g", value);
+        AP_TRY(ap_options_set(w->options, w->option_count, o->name, text, f->path, f->model, error));
+    }
+    return AP_OK;
+}
+
+/* The numbers of a model's options, to be put back: an extra case changes no others. */
+static void keep_numbers(const fixture *f, double *numbers, bool back) {
+    for (size_t i = 0; i < f->workload->option_count; i++) {
+        if (f->workload->options[i].type != AP_OPTION_FLOAT) continue;
+        double *value = (double *)((char *)f->model + f->workload->options[i].offset);
+        if (back)
+            *value = numbers[i];
+        else
+            numbers[i] = *value;
+    }
+}
+
 /* A further training pass on other inputs: groups of /extra with inputs, logits, losses and gradients of their own. */
 static ap_status run_extra(fixture *f, const char *name, ap_error *error) {
     char where[NAME], part[2 * NAME];
@@ -500,16 +533,20 @@ static ap_status run_extra(fixture *f, const char *name, ap_error *error) {
     extra.input_names = NULL, extra.inputs = 0;
     extra.batch = (ap_batch){0};
     extra.rows = 0;
+    double numbers[MAX_OPTIONS];
+    if (f->workload->option_count > MAX_OPTIONS) return ap_fail(error, AP_BUG, "more than %d options", MAX_OPTIONS);
+    keep_numbers(f, numbers, false);
     ap_status status = read_batch(&extra, error);
+    if (status == AP_OK) status = read_extra_options(&extra, error);
     if (status == AP_OK) status = run_front_end(&extra, error);
     if (status == AP_OK) status = run_training(&extra, error);
     for (int i = 0; i < extra.rows && status == AP_OK; i++) {
         if (f->rows == MAX_ROWS) break;
         row *r = &f->row[f->rows++];
         *r = extra.row[i];
-        r->is_extra = true;
+        snprintf(r->extra, sizeof r->extra, "%s", name);
     }
-    if (status == AP_OK) snprintf(f->extra, sizeof f->extra, "%s", name);
+    keep_numbers(f, numbers, true);
     ap_batch_free(&extra.batch);
     if (extra.input_names) ap_h5_free_text(extra.inputs, extra.input_names);
     return status;
@@ -554,7 +591,7 @@ static void print_rows(const fixture *f) {
     for (int i = 0; i < f->rows; i++) {
         const row *r = &f->row[i];
         char name[NAME];
-        snprintf(name, sizeof name, "%s%s%s", r->is_extra ? f->extra : "", r->is_extra ? ": " : "", r->name);
+        snprintf(name, sizeof name, "%s%s%s", r->extra, *r->extra ? ": " : "", r->name);
         printf("%-38s %10.2e %10.2e ", name, r->error, r->allowed);
         if (isnan(r->error_f64))
             printf("%12s", "-");
@@ -587,7 +624,7 @@ static ap_status print_not_compared(fixture *f, ap_error *error) {
     ap_h5_free_text(n, names);
     AP_TRY(ap_h5_list(f->file, "/", &n, &names, error));
     for (int64_t i = 0; i < n; i++) {
-        bool is_known = strcmp(names[i], "extra") == 0 && f->extra[0];
+        bool is_known = strcmp(names[i], "extra") == 0 && f->rows > 0 && *f->row[f->rows - 1].extra;
         for (int k = 0; known[k]; k++) is_known = is_known || strcmp(known[k], names[i]) == 0;
         if (!is_known) printf("%s%s", said++ ? ", " : "not compared: ", names[i]);
     }

@@ -109,6 +109,15 @@ ap_tensor *ap_activate_rows(ap_tape *tape, ap_tensor *x, const int64_t *lengths,
 /* Over the last dimension of x [.., n]; scale and bias [n] or NULL. */
 ap_tensor *ap_layer_norm(ap_tape *tape, ap_tensor *x, ap_tensor *scale, ap_tensor *bias, float eps);
 
+/* RMS norm over the last dimension with gain [n]. And rows of n numbers (a divisor of the last dimension) divided by
+ * their length, eps added behind the division. */
+ap_tensor *ap_rms_norm(ap_tape *tape, ap_tensor *x, ap_tensor *gain, float eps);
+ap_tensor *ap_unit_rows(ap_tape *tape, ap_tensor *x, int64_t n, float eps);
+/* Rotary positions of x [n, steps, heads d]; cosine and sine [at least steps, d / 2], borrowed until backward. */
+ap_tensor *ap_rotary(ap_tape *tape, ap_tensor *x, int64_t heads, const float *cosine, const float *sine);
+/* s x, s one learned number. */
+ap_tensor *ap_scale_learned(ap_tape *tape, ap_tensor *x, ap_tensor *s);
+
 /* Attention of `heads` heads: q [n, queries, heads d], k [n, keys, heads d], v [n, keys, heads dv] -> [n, queries,
  * heads dv]; head h uses columns h d .. of each. q, k, v must be different tensors, not views of one. */
 typedef struct ap_attention_options {

@@ -13,7 +13,7 @@ verify() { # LABEL FIXTURE
   done
   expect 0 "^PASS" "$ALGOPERF" verify "$1" --fixture "$2" --math blas
 }
-for label in cifar fastmri imagenet_vit ogbg criteo1tb; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
+for label in cifar fastmri imagenet_vit ogbg criteo1tb finewebedu_lm; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
 for label in imagenet_resnet imagenet_resnet_{silu,gelu,large_bn_init} imagenet_vit_{glu,post_ln,map} fastmri_{model_size,tanh,layernorm} ogbg_{gelu,silu,model_size} criteo1tb_{test,layernorm,embed_init,resnet}; do
   if [ -e "$shared/$label.h5" ]; then verify $label "$shared/$label.h5"; else echo "no fixture of $label here"; fi
 done
@@ -33,6 +33,8 @@ alter fastmri ssim "f['outputs/eval_ssim_per_example'][1] += 1e-4"
 expect 6 "eval_ssim_per_example" "$ALGOPERF" verify fastmri --fixture "$T/ssim.h5"
 alter ogbg label "f['inputs/weights'][0, 1] = 1"
 expect 6 "n_valid_examples" "$ALGOPERF" verify ogbg --fixture "$T/label.h5"
+alter finewebedu_lm epsilon "f['extra/qk_eps/outputs'].attrs['qknorm_epsilon'] = 0.04" # the case's own option counts
+expect 6 "qk_eps: train_logits.*FAIL" "$ALGOPERF" verify finewebedu_lm --fixture "$T/epsilon.h5"
 alter imagenet_vit mixup "f['extra/mixup/grads/head.weight'][2, 3] += 1e-2"
 expect 6 "head.weight" "$ALGOPERF" verify imagenet_vit --fixture "$T/mixup.h5"
 done_testing

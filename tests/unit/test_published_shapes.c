@@ -39,7 +39,7 @@ static ap_params *make(const char *label, bool *initialised) {
 }
 
 static void shape_text(const ap_param *p, char *text, size_t size) {
-    size_t used = 0;
+    size_t used = (size_t)snprintf(text, size, "%s", p->rank ? "" : "-"); /* a single number */
     for (int i = 0; i < p->rank; i++)
         used += (size_t)snprintf(text + used, size - used, "%s%lld", i ? "x" : "", (long long)p->shape[i]);
 }
