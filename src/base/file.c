@@ -249,16 +249,23 @@ static bool process_is_dead(long pid) {
     return name_end && (strncmp(name_end, ") Z", 3) == 0 || strncmp(name_end, ") X", 3) == 0);
 }
 
-/* The pid in ".NAME.HOST.PID.tmp" if the host is ours, else 0. */
-static long pid_of_temp(const char *name, const char *host) {
+/* Where the digits of ".NAME.HOST.PID.tmp" start; NULL: it is no such name. */
+static const char *digits_of_temp(const char *name) {
     static const char end[] = ".tmp";
-    size_t n = strlen(name), m = strlen(host);
-    if (n < sizeof end || name[0] != '.' || strcmp(name + n - (sizeof end - 1), end) != 0) return 0;
+    size_t n = strlen(name);
+    if (n < sizeof end || name[0] != '.' || strcmp(name + n - (sizeof end - 1), end) != 0) return NULL;
     const char *digits_end = name + n - (sizeof end - 1), *digits = digits_end;
     while (digits > name && digits[-1] >= '0' && digits[-1] <= '9') digits--;
-    if (digits == digits_end || digits_end - digits > 9) return 0;
+    return digits == digits_end || digits_end - digits > 9 || digits[-1] != '.' ? NULL : digits;
+}
+
+/* The pid in ".NAME.HOST.PID.tmp" if the host is ours, else 0. */
+static long pid_of_temp(const char *name, const char *host) {
+    size_t m = strlen(host);
+    const char *digits = digits_of_temp(name);
+    if (!digits) return 0;
     const char *host_end = digits - 1; /* at the dot before the digits */
-    if (host_end - name < (ptrdiff_t)m + 3 || *host_end != '.') return 0;
+    if (host_end - name < (ptrdiff_t)m + 3) return 0;
     const char *host_start = host_end - m;
     return host_start[-1] == '.' && memcmp(host_start, host, m) == 0 ? strtol(digits, NULL, 10) : 0;
 }
@@ -271,6 +278,18 @@ void ap_remove_stale_temps(const char *directory) {
     for (struct dirent *entry; (entry = readdir(folder));) {
         long pid = pid_of_temp(entry->d_name, host);
         if (pid > 0 && process_is_dead(pid)) unlinkat(dirfd(folder), entry->d_name, 0);
+    }
+    closedir(folder);
+}
+
+void ap_remove_temps(const char *directory, const char *name) {
+    size_t n = name ? strlen(name) : 0;
+    DIR *folder = opendir(directory);
+    if (!folder) return;
+    for (struct dirent *entry; (entry = readdir(folder));) {
+        const char *at = entry->d_name;
+        bool of_it = !name || (*at == '.' && strncmp(at + 1, name, n) == 0 && at[n + 1] == '.');
+        if (of_it && digits_of_temp(at)) unlinkat(dirfd(folder), at, 0);
     }
     closedir(folder);
 }

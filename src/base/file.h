@@ -34,6 +34,9 @@ ap_status ap_read_file(const char *path, size_t limit, char **bytes, size_t *n, 
  * file hears why. */
 bool ap_file_exists(const char *path);
 void ap_remove_stale_temps(const char *directory);
+/* Removes the temp files of one file, or of all files there (name NULL), whichever host and process made them. For who
+ * alone may write them (the claim's holder), and writes none at the moment. */
+void ap_remove_temps(const char *directory, const char *name);
 
 /* Puts /dev/null where standard input, output or error is closed: else the next file that is opened takes their number,
  * and what is printed goes into it. First call of a program. */

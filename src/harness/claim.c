@@ -336,10 +336,25 @@ static void remove_marks(const char *results, int trial) {
     closedir(folder);
 }
 
-void ap_claims_tidy(const char *results) {
+/* Claims that were being made when their makers were killed, on whichever host: they name their owners. */
+static void remove_void_temps(const ap_claimant *by) {
+    char folder[AP_PATH], path[AP_PATH];
+    DIR *claims = open_claims(by->results, folder, NULL);
+    if (!claims) return;
+    for (struct dirent *entry; (entry = readdir(claims));) {
+        if (strncmp(entry->d_name, ".claim.", 7) || ap_path(path, NULL, "%s/%s", folder, entry->d_name)) continue;
+        json_t *claim = read_claim(path);
+        if (claim && is_void(claim, by)) unlink(path);
+        json_decref(claim);
+    }
+    closedir(claims);
+}
+
+void ap_claims_tidy(const ap_claimant *by) {
     char path[AP_PATH];
-    remove_marks(results, -1);
-    if (!ap_path(path, NULL, "%s/.sweep/claims", results)) ap_remove_stale_temps(path);
+    remove_marks(by->results, -1);
+    remove_void_temps(by);
+    if (!ap_path(path, NULL, "%s/.sweep/claims", by->results)) ap_remove_stale_temps(path);
 }
 
 void ap_claim_release(const char *results, int trial) {

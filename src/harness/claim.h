@@ -56,8 +56,8 @@ bool ap_claim_look(const ap_claimant *by, int trial, ap_claim_info *info);
 void ap_claim_owner_text(const ap_claim_info *info, char text[256]);
 /* Sets claimed[i] (0 or 1) for the tree's trials by one pass over the folder. */
 ap_status ap_claims_list(const char *results, int trials, unsigned char *claimed, ap_error *error);
-/* When every trial has its verdict: removes marks that killed contenders left. */
-void ap_claims_tidy(const char *results);
+/* When every trial has its verdict: removes the marks and unfinished claims that killed contenders left. */
+void ap_claims_tidy(const ap_claimant *by);
 
 /* ---- worlds */
 /* A name that no other world has: host, process and its namespace, time. Room for 20 more letters. */

@@ -563,7 +563,7 @@ static ap_status prepare(ap_record *r, const char *directory, ap_error *error) {
     if (!json_is_object(r->hyperparameters))
         return ap_fail(error, AP_BUG, "%s: hyperparameters = %.200s (must be a JSON object)", r->result_path,
                        r->head.hyperparameters ? r->head.hyperparameters : "");
-    ap_remove_stale_temps(directory);
+    ap_remove_temps(directory, NULL); /* of earlier holders of the trial's claim, on any host */
     return AP_OK;
 }
 

@@ -72,7 +72,7 @@ typedef struct ap_eval_row {
 
 typedef struct ap_record ap_record;
 
-/* Opens the record of a trial in `directory` (which exists) and removes temp files of dead processes there. Fresh
+/* Opens the record of a trial in `directory` (which exists) and removes temp files there. Fresh
  * start: events.jsonl is started anew with "started". Resume: pass the checkpoint; rows come from it and the log is
  * trimmed and gets "resumed". result.h5 is written in both cases (verdict "running"), so that it never tells of rows
  * that are run again. AP_IO: the folder cannot be written, its files are as before. AP_DATA: the checkpoint holds no

@@ -72,6 +72,7 @@ static ap_status look_again(const ap_trial_spec *t, const ap_claim *claim, bool 
         AP_TRY(ap_result_summarise(t->directory, &summary, error));
     }
     ap_trial_tidy(t->directory); /* its owner died, or had a full disk, right after the verdict */
+    ap_verdict_remove_temps(job->settings.results, t->index);
     return ap_verdict_record(job->settings.results, t->index, t->directory, &summary, error);
 }
 

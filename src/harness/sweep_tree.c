@@ -169,7 +169,7 @@ static void tidy(const ap_job *job, const ap_trial_list *list, const char *world
             ap_claim_release(results, t->index);
         }
     free(held);
-    ap_claims_tidy(results);
+    ap_claims_tidy(&by);
     ap_tree_tidy(results);
 }
 

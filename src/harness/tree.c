@@ -265,6 +265,11 @@ static void forget(const char *results, const char *folder, int trial) {
     char path[AP_PATH];
     if (!entry_path(path, results, folder, trial, NULL)) unlink(path);
 }
+void ap_verdict_remove_temps(const char *results, int trial) {
+    char folder[AP_PATH], name[16];
+    snprintf(name, sizeof name, "%06d", trial);
+    if (!ap_path(folder, NULL, "%s/.sweep/verdicts", results)) ap_remove_temps(folder, name);
+}
 void ap_verdict_forget(const char *results, int trial) {
     forget(results, "verdicts", trial);
 }

@@ -54,6 +54,8 @@ ap_status ap_verdict_read(const char *results, int trial, const char *directory,
  * was removed or written to is looked at again. One stat. AP_IO: the entry is stale and cannot be removed. */
 ap_status ap_verdict_check(const char *results, int trial, const char *directory, ap_error *error);
 void ap_verdict_forget(const char *results, int trial);
+/* Of the trial's entry, that killed processes left. Only for the holder of its claim. */
+void ap_verdict_remove_temps(const char *results, int trial);
 
 /* ---- cancelling */
 ap_status ap_cancel_ask(const char *results, int trial, ap_error *error);

@@ -598,7 +598,7 @@ static bool belongs_to_trial(ap_status status) {
 
 void ap_trial_tidy(const char *directory) {
     ap_error error;
-    ap_remove_stale_temps(directory);
+    ap_remove_temps(directory, NULL);
     if (ap_checkpoint_remove_all(directory, &error))
         ap_log(AP_RANK, AP_LOG_WARNING, "%s; the trial has its verdict and does not need it", error.text);
 }

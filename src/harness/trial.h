@@ -39,8 +39,8 @@ ap_status ap_trial_close(const ap_trial_spec *spec, ap_verdict verdict, const ch
 
 /* The longest it may train by the job's budgets, s: the budget, or the step cap at the published seconds a step. */
 double ap_trial_expected_s(const ap_trial_spec *spec);
-/* Removes what a trial with a verdict does not need any more, its checkpoints and the temp files of dead processes;
- * says which checkpoints cannot be removed. */
+/* Removes what a trial with a verdict does not need any more, its checkpoints and all temp files; says which
+ * checkpoints cannot be removed. Only for the holder of the trial's claim. */
 void ap_trial_tidy(const char *directory);
 
 #endif

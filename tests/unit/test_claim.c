@@ -406,10 +406,29 @@ static void test_the_list_of_claims(void) {
     CHECK_INT(ap_write_file(in_folder(".sweep/claims/claim.000099"), "", 0, NULL), AP_OK);     /* beyond the list */
     CHECK_INT(ap_claims_list(folder, 12, claimed, NULL), AP_OK);
     for (int i = 0; i < 12; i++) CHECK_INT(claimed[i], i % 4 == 0);
-    ap_claims_tidy(folder);
+    ap_claims_tidy(&by);
     CHECK(!ap_file_exists(in_folder(".sweep/claims/claim.000001.abc")));
     CHECK(ap_file_exists(in_folder(".sweep/claims/claim.000004")));
     CHECK_INT(ap_claims_list(in_folder("none"), 12, claimed, NULL), AP_IO);
+}
+
+/* Unfinished claims of other hosts go when their owner is known to be gone, and not before. */
+static void test_unfinished_claims_of_the_dead_are_removed(void) {
+    new_tree();
+    const ap_claimant by = {.results = folder, .world = "new"};
+    char temp[AP_PATH];
+    snprintf(temp, sizeof temp, "%s/.sweep/claims/.claim.000007.n9.17.tmp", folder);
+    CHECK(take_as("old", -1, false).taken);
+    rewrite("host", json_string("n9"));
+    CHECK_INT(rename(in_folder(CLAIM), temp), 0);
+    ap_claims_tidy(&by);
+    CHECK(ap_file_exists(temp));
+    CHECK_INT(ap_world_declare_gone(folder, "old", "it ended", NULL), AP_OK);
+    ap_claims_tidy(&by);
+    CHECK(!ap_file_exists(temp));
+    CHECK_INT(ap_write_file(temp, "{\"host\": \"n9", 12, NULL), AP_OK); /* torn: it tells nothing */
+    ap_claims_tidy(&by);
+    CHECK(ap_file_exists(temp));
 }
 
 /* ---- reclaim */
@@ -669,7 +688,8 @@ AP_TEST_MAIN(test_a_claim_is_exclusive_until_it_is_released, test_a_dead_process
              test_a_controller_that_hangs_is_given_up_and_left_alone,
              test_slurm_of_another_cluster_or_for_another_user_says_nothing,
              test_slurm_is_not_asked_for_what_the_host_knows, test_a_claim_says_where_in_slurm_it_is,
-             test_the_list_of_claims, test_reclaim_takes_what_cannot_be_known, test_reclaim_spares_the_own_world,
+             test_the_list_of_claims, test_unfinished_claims_of_the_dead_are_removed,
+             test_reclaim_takes_what_cannot_be_known, test_reclaim_spares_the_own_world,
              test_reclaim_spares_a_process_that_lives, test_a_reclaimed_claim_is_not_released_by_its_old_owner,
              test_attempts_count_starts_without_progress, test_progress_resets_the_attempts,
              test_an_unreadable_claim_protects_nobody, test_a_claim_that_is_no_file_is_an_error,

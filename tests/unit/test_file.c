@@ -239,6 +239,22 @@ static void test_only_stale_temps_of_this_host_are_removed(void) {
     ap_remove_stale_temps(in_folder("none")); /* no such folder: nothing happens */
 }
 
+static void test_temps_of_all_hosts_are_removed(void) {
+    start();
+    const char *const gone[] = {".a.n1.7.tmp", ".a.h5.n-2.x.123456789.tmp", ".b.n1.7.tmp"};
+    const char *const kept[] = {".a.n1.tmp", ".a.n1.7.tmp.x", "a.n1.7.tmp", ".7.tmp.7", ".a.n1.1234567890.tmp"};
+    for (size_t i = 0; i < 3; i++) put(in_folder(gone[i]), "");
+    for (size_t i = 0; i < 5; i++) put(in_folder(kept[i]), "");
+    ap_remove_temps(folder, "b");
+    CHECK_INT(entries(folder), 7);
+    ap_remove_temps(folder, "a.h5");
+    CHECK_INT(entries(folder), 6);
+    ap_remove_temps(folder, NULL);
+    for (size_t i = 0; i < 5; i++) CHECK(ap_file_exists(in_folder(kept[i])));
+    CHECK_INT(entries(folder), 5);
+    ap_remove_temps(in_folder("none"), NULL);
+}
+
 static void test_temp_of_a_zombie_is_stale(void) {
     start();
     char host[256] = "", name[AP_PATH];
@@ -288,4 +304,5 @@ AP_TEST_MAIN(test_path_too_long_is_refused, test_write_read_and_replace, test_wr
              test_failed_write_leaves_the_old_file, test_make_directories, test_read_errors, test_read_of_a_large_file,
              test_create_exclusive_only_once, test_exactly_one_of_many_processes_creates,
              test_old_temp_that_is_a_link_to_the_file_is_not_written_through, test_two_step_commit_and_abandon,
-             test_only_stale_temps_of_this_host_are_removed, test_temp_of_a_zombie_is_stale, test_kill_inside_a_commit)
+             test_only_stale_temps_of_this_host_are_removed, test_temps_of_all_hosts_are_removed,
+             test_temp_of_a_zombie_is_stale, test_kill_inside_a_commit)
