@@ -62,6 +62,13 @@ static bool wanted(const ap_trial_status *t, bool all) {
            (t->state == AP_TRIAL_PENDING && t->cancelled);
 }
 
+static void show_held(const ap_tree_status *s) {
+    for (int i = 0; i < s->held_count; i++)
+        printf("Slurm holds job %s (%s): it will not start by itself. To let it: scontrol release %s (if its nodes are "
+               "drained, `sinfo -R`, they have to be resumed too)\n",
+               s->held[i].id, s->held[i].reason, s->held[i].id);
+}
+
 static void show(const char *results, const ap_tree_status *s, bool all) {
     char text[48];
     printf("%s: %d trial%s of %s\n", results, s->list.n, s->list.n == 1 ? "" : "s", s->list.job_file);
@@ -74,6 +81,7 @@ static void show(const char *results, const ap_tree_status *s, bool all) {
     }
     for (int i = 0; i < s->list.n; i++)
         if (wanted(&s->trial[i], all)) show_trial(&s->list.trial[i], &s->trial[i]);
+    show_held(s);
     if (!isnan(s->latest_end_s)) {
         char end[24];
         time_t at = time(NULL) + (time_t)s->latest_end_s;

@@ -1,14 +1,17 @@
 #include "harness/slurm_jobs.h"
 
+#include "base/child.h"
 #include "base/file.h"
 #include "harness/provenance.h"
 
 #include <jansson.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 
-enum { JOBS = 256, LIMIT = 1 << 28 };
+enum { JOBS = 256, LIMIT = 1 << 28, ANSWER = 1 << 20 };
 
 typedef struct job_names {
     int n;
@@ -144,4 +147,40 @@ void ap_slurm_jobs_print(const char *path, FILE *out) {
         json_decref(p.accounting);
     }
     free(jobs);
+}
+
+/* ---- jobs that are held */
+
+/* By its record, or, before its first start, by the script that it was submitted with. */
+static bool is_of_sweep(const char *folder, const char *id, const char *command) {
+    char record[AP_PATH];
+    size_t n = strlen(folder);
+    if (strspn(id, "0123456789_") != strlen(id)) return false;
+    if (!strncmp(command, folder, n) && command[n] == '/') return true;
+    return !ap_path(record, NULL, "%s/%s.jsonl", folder, id) && ap_file_exists(record);
+}
+
+/* JobHeldUser, JobHeldAdmin, "launch failed requeued held", "job requeued in held state", JobHoldMaxRequeue. */
+static bool is_held(const char *reason) {
+    return strcasestr(reason, "held") || strcasestr(reason, "hold");
+}
+
+int ap_slurm_jobs_held(const char *results, ap_held_job held[AP_HELD_JOBS]) {
+    static const char *const argv[] = {"squeue", "-h",       "-a", "-r", "-t", "PENDING,REQUEUE_HOLD,SPECIAL_EXIT",
+                                       "-o",     "%i|%r|%o", NULL};
+    char folder[AP_PATH], real[PATH_MAX];
+    int n = 0, code;
+    if (ap_path(folder, NULL, "%s/jobs", results) || !realpath(folder, real) || !ap_child_exists("squeue")) return 0;
+    char *answer = malloc(ANSWER);
+    bool answered = answer && !ap_child_output(argv, 10, answer, ANSWER, &code, NULL) && code == 0;
+    char *rest = answered ? answer : NULL;
+    for (char *line; n < AP_HELD_JOBS && (line = strsep(&rest, "\n"));) {
+        const char *id = strsep(&line, "|"), *reason = strsep(&line, "|");
+        if (!reason || !line || !is_held(reason) || !is_of_sweep(real, id, line)) continue;
+        snprintf(held[n].id, sizeof held[n].id, "%s", id);
+        snprintf(held[n].reason, sizeof held[n].reason, "%s", reason);
+        ap_clean_text(held[n++].reason);
+    }
+    free(answer);
+    return n;
 }

@@ -155,11 +155,13 @@ ap_status ap_tree_status_read(const char *results, ap_tree_status *status, ap_er
         if (status->trial[i].state == AP_TRIAL_DONE) status->verdicts[status->trial[i].summary.verdict]++;
     }
     free(flags);
-    if (result)
+    if (result) {
         ap_tree_status_free(status);
-    else
-        status->latest_end_s = latest_end(status);
-    return result;
+        return result;
+    }
+    status->latest_end_s = latest_end(status);
+    if (status->states[AP_TRIAL_DONE] < status->list.n) status->held_count = ap_slurm_jobs_held(results, status->held);
+    return AP_OK;
 }
 
 void ap_tree_status_free(ap_tree_status *status) {
@@ -209,7 +211,7 @@ static json_t *trial_object(const ap_tree_trial *name, const ap_trial_status *t)
 }
 
 char *ap_tree_status_json(const char *results, const ap_tree_status *s) {
-    json_t *states = json_object(), *verdicts = json_object(), *trials = json_array();
+    json_t *states = json_object(), *verdicts = json_object(), *trials = json_array(), *held = json_array();
     for (int i = 0; i < AP_TRIAL_STATES; i++)
         json_object_set_new(states, ap_trial_state_names[i], json_integer(s->states[i]));
     for (int v = AP_VERDICT_RUNNING + 1; v < AP_VERDICTS; v++)
@@ -220,9 +222,12 @@ char *ap_tree_status_json(const char *results, const ap_tree_status *s) {
             trials = NULL;
             break;
         }
-    json_t *o = json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o}", "results", results, "job_file", s->list.job_file,
-                          "identity", s->list.identity, "count", s->list.n, "states", states, "verdicts", verdicts,
-                          "latest_end_s", real(s->latest_end_s), "trials", trials);
+    for (int i = 0; i < s->held_count; i++)
+        json_array_append_new(held, json_pack("{s:s, s:s}", "job", s->held[i].id, "reason", s->held[i].reason));
+    json_t *o =
+        json_pack("{s:s, s:s, s:s, s:i, s:o, s:o, s:o, s:o, s:o}", "results", results, "job_file", s->list.job_file,
+                  "identity", s->list.identity, "count", s->list.n, "states", states, "verdicts", verdicts, "held_jobs",
+                  held, "latest_end_s", real(s->latest_end_s), "trials", trials);
     char *text = o ? json_dumps(o, JSON_INDENT(1)) : NULL;
     json_decref(o);
     return text;

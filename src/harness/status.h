@@ -1,9 +1,10 @@
-/* The state of a result tree for people who look at it: by its files alone, without the job file. Reads only; safe
- * while a sweep is running. Not collective. */
+/* The state of a result tree for people who look at it: by its files, without the job file, and by what Slurm says of
+ * its jobs. Reads only; safe while a sweep is running. Not collective. */
 #ifndef AP_HARNESS_STATUS_H
 #define AP_HARNESS_STATUS_H
 
 #include "harness/claim.h"
+#include "harness/slurm_jobs.h"
 #include "harness/tree.h"
 
 typedef enum ap_trial_state {
@@ -32,6 +33,8 @@ typedef struct ap_tree_status {
     ap_tree_list list;
     ap_trial_status *trial; /* [list.n] */
     int states[AP_TRIAL_STATES], verdicts[AP_VERDICTS];
+    ap_held_job held[AP_HELD_JOBS]; /* [held_count]: asked only while trials are left */
+    int held_count;
     double latest_end_s; /* from now, by the budgets, with as many groups as are at work; NaN: none is */
 } ap_tree_status;
 

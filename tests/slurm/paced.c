@@ -1,7 +1,8 @@
 /* A submission for tests of clusters: gradient ascent, which never reaches a target, and in which every step takes as
  * long as the search space says, asleep, so that trials last without using the machine; and, if AP_TEST_STEP_LOG names
  * a folder, rank 0 writes every step it begins to a file there, named after the trial's learning rate, which tells
- * trials apart: the steps that are there twice were done again. */
+ * trials apart: the steps that are there twice were done again. While that folder holds a file named `pause` no step
+ * is begun. */
 #include "submission/submission.h"
 #include <fcntl.h>
 #include <stdio.h>
@@ -16,6 +17,14 @@ static double hyperparameter(ap_host *host, const char *name) {
 
 static int init_optimizer_state(ap_host *host) {
     return host->call->state_numbers(host, "updates", 1) ? 0 : 1;
+}
+
+static void wait_while_paused(void) {
+    const char *folder = getenv("AP_TEST_STEP_LOG");
+    char path[4096];
+    if (!folder) return;
+    snprintf(path, sizeof path, "%s/pause", folder);
+    while (access(path, F_OK) == 0) usleep(10000);
 }
 
 /* One write of one line to a file opened for appending: whole, also from two processes. */
@@ -34,6 +43,7 @@ static void log_step(ap_host *host) {
 static int update_params(ap_host *host) {
     double loss;
     const ap_loss_request request = {0};
+    wait_while_paused();
     log_step(host);
     usleep((unsigned)(hyperparameter(host, "step_ms") * 1000));
     if (!host->call->loss_and_gradient(host, &request, &loss)) return 1;

@@ -2,6 +2,9 @@
 #include "folder.h"
 #include "harness/slurm_jobs.h"
 
+#include <limits.h>
+#include <sys/stat.h>
+
 static char *story;
 
 static void put(const char *path, const char *text) {
@@ -100,4 +103,46 @@ static void test_hostile_files(void) {
     story = NULL;
 }
 
-AP_TEST_MAIN(test_plain_job_and_array, test_of_a_result_file, test_nothing_known, test_hostile_files)
+/* ---- jobs that Slurm holds: a script named squeue comes first in PATH */
+
+static void fake_squeue(const char *body) {
+    char text[5 * AP_PATH], path[3 * AP_PATH];
+    static char *before;
+    if (!before) before = strdup(getenv("PATH"));
+    CHECK(!ap_make_directories(in_folder("bin"), NULL));
+    snprintf(text, sizeof text, "#!/bin/sh\n%s\n", body);
+    put("bin/squeue", text);
+    CHECK_INT(chmod(in_folder("bin/squeue"), 0755), 0);
+    snprintf(path, sizeof path, "%s:%s", in_folder("bin"), before);
+    setenv("PATH", path, 1);
+}
+
+static void test_held_jobs_of_this_sweep(void) {
+    make_tree();
+    char jobs[PATH_MAX], answer[4 * PATH_MAX];
+    ap_held_job held[AP_HELD_JOBS];
+    CHECK(realpath(in_folder("jobs"), jobs) != NULL);
+    put("jobs/17.jsonl", "");
+    put("jobs/20_3.jsonl", "");
+    snprintf(
+        answer, sizeof answer,
+        "cat <<'E'\n17|launch failed requeued held|/other/script\n18|JobHeldUser|/other/script\n"
+        "19|JobHeldAdmin|%s/submit-1.sbatch\n20_3|job requeued in held state|(null)\n21|Priority|%s/submit-1.sbatch\n"
+        "22|JobHeldUser|%s-2/submit-1.sbatch\n../17|JobHeldUser|(null)\nnonsense\n\nE",
+        jobs, jobs, jobs);
+    fake_squeue(answer);
+    CHECK_INT(ap_slurm_jobs_held(folder, held), 3);
+    CHECK_TEXT(held[0].id, "17");
+    CHECK_TEXT(held[0].reason, "launch failed requeued held");
+    CHECK_TEXT(held[1].id, "19");
+    CHECK_TEXT(held[1].reason, "JobHeldAdmin");
+    CHECK_TEXT(held[2].id, "20_3");
+    fake_squeue("for i in $(seq 100); do echo \"17|JobHeldUser|x\"; done");
+    CHECK_INT(ap_slurm_jobs_held(folder, held), AP_HELD_JOBS);
+    fake_squeue("echo '17|JobHeldUser|x'; exit 1"); /* no answer */
+    CHECK_INT(ap_slurm_jobs_held(folder, held), 0);
+    CHECK_INT(ap_slurm_jobs_held(in_folder("none"), held), 0);
+}
+
+AP_TEST_MAIN(test_plain_job_and_array, test_of_a_result_file, test_nothing_known, test_hostile_files,
+             test_held_jobs_of_this_sweep)
