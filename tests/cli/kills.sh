@@ -3,8 +3,7 @@
 # In the end the evaluation rows and digests must be those of an undisturbed run: nothing lost, nothing twice.
 . "$(dirname "$0")/lib.sh"
 kills=${KILLS:-24}
-RANDOM=${SEED:-$$}
-echo "seed of this run: SEED=${SEED:-$$}"
+draw
 
 echo '[{"learning_rate": 1e-6, "one_minus_beta1": 0.1, "beta2": 0.99, "weight_decay": 0.01, "warmup_factor": 0.05, "label_smoothing": 0.1}]' >"$T/slow.json" # too slow to reach the target
 

@@ -40,6 +40,13 @@ expect() {
   fi
 }
 
+# draw: RANDOM from here on by SEED: 1, or what the caller has set; SEED=random: another one each time.
+draw() {
+  [ "${SEED:=1}" != random ] || SEED=$$
+  RANDOM=$SEED
+  echo "this draw: SEED=$SEED"
+}
+
 # ranks N COMMAND...
 ranks() { local n=$1; shift; mpirun -n "$n" "$@"; }
 

@@ -2,18 +2,17 @@
 # One file operation of a sweep fails, is cut short, or is the last before a kill: the program ends with its documented
 # code and names the file, leaves no half-written file and no claim, and the next start ends with the rows and digests of
 # an undisturbed run. Each point is one operation (of about 150 that write and 500 that read) with one fault. POINTS=N of
-# each kind are drawn (SEED names the draw); POINTS=all tries every one (of the reads that follow each other on one file:
+# each kind are drawn (SEED=random: others each time); POINTS=all tries every one (of the reads that follow each other on one file:
 # the first and the last), PIECE=2/5 every fifth of them from the second, MODES="ENOSPC kill read:EIO" some kinds only.
 . "$(dirname "$0")/../cli/lib.sh"
 points=${POINTS:-2}
-RANDOM=${SEED:-$$}
-echo "this draw: SEED=${SEED:-$$} POINTS=$points"
+draw
 
 tree=$T/tree
 job "$T/job.cfg" "results = \"$tree\"; clock = \"steps\"; max_steps = 6; eval_every = 3; trials = 2; max_attempts = 100;" \
   'workloads = ( { name = "dummy"; } );' 'submissions = ( { submission = "nadamw"; } );'
 trials=$(printf "$tree/nadamw/study_0/dummy/trial_%d " 1 2)
-run() { timeout 60 "$ALGOPERF" run "$T/job.cfg"; }
+run() { timeout 300 "$ALGOPERF" run "$T/job.cfg"; }
 with_fault() { # KIND MODE AT LOG: the job under the shim
   LD_PRELOAD=$DISK_SHIM FAULT_PREFIX=$tree FAULT_KIND=$1 FAULT_MODE=$2 FAULT_AT=$3 FAULT_LOG=$4 run
 }
@@ -125,7 +124,7 @@ chosen() { # the numbers of the operations to try, of those in $T/log
     awk '{ key = $2 " " $3; if (key != last) { if (NR > 1 && shown != NR - 1) print NR - 1; print NR; shown = NR } last = key } END { if (shown != NR) print NR }' "$T/log"
   fi | awk -v from="${piece%/*}" -v of="${piece#*/}" 'NR % of == from % of'
 }
-draw() { # SCENE MODE: points of this kind; MODE is FAULT, FAULT- (from there on all fail) or read:FAULT
+points_of() { # SCENE MODE: points of this kind; MODE is FAULT, FAULT- (from there on all fail) or read:FAULT
   scene=$1 kind=write mode=${2#read:} sticky=
   [ "$mode" = "$2" ] || kind=read
   [ "$mode" = "${mode%-}" ] || sticky=-
@@ -140,7 +139,7 @@ draw() { # SCENE MODE: points of this kind; MODE is FAULT, FAULT- (from there on
 }
 mkdir "$T/results"
 for scene in ${SCENES:-fresh resumed}; do
-  for mode in ${MODES:-ENOSPC EIO EDQUOT EROFS short kill kill_after ENOSPC- read:EIO read:EMFILE read:short}; do draw $scene "$mode"; done
+  for mode in ${MODES:-ENOSPC EIO EDQUOT EROFS short kill kill_after ENOSPC- read:EIO read:EMFILE read:short}; do points_of $scene "$mode"; done
 done
 [ -z "$PYTHON" ] || for t in 1 2; do
   "$PYTHON" "$SOURCE/tests/cli/same_result.py" "$T/calm/nadamw/study_0/dummy/trial_$t/result.h5" "$T"/results/$t.*.h5 || fail "results differ"

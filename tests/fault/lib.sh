@@ -9,8 +9,8 @@ dummy() { # NAME SETTINGS DUMMY-OPTIONS [SUBMISSION]: a job; its one trial is tr
     "workloads = ( { name = \"dummy\"; options = { $3 }; } );" "submissions = ( { submission = \"${4:-nadamw}\"; search_space = \"slow.json\"; } );"
 }
 trial_of() { echo "$T/$1"/*/study_0/dummy/trial_1; } # as soon as it is there
-run() { timeout 120 "$ALGOPERF" run "$T/$1.cfg" >"$T/$1.log" 2>&1; }
-run_on() { timeout 120 mpirun -n "$1" "$ALGOPERF" run "$T/$2.cfg" >"$T/$2.log" 2>&1; }
+run() { timeout 300 "$ALGOPERF" run "$T/$1.cfg" >"$T/$1.log" 2>&1; }
+run_on() { timeout 300 mpirun -n "$1" "$ALGOPERF" run "$T/$2.cfg" >"$T/$2.log" 2>&1; }
 
 # same NAME OF: the trial of NAME has the rows, digests and losses of the trial of OF.
 same() {
@@ -38,15 +38,16 @@ ended() {
     pass "$1: $2: $(grep -m1 -- "$4" "$T/$1.log" | cut -c1-180)"
   fi
 }
-# wait_for CONDITION...: until the command succeeds; false after 60 s.
+# wait_for CONDITION...: until the command succeeds; false after five minutes, for a test that has gone wrong.
 wait_for() {
-  for _ in $(seq 1 1200); do
+  for _ in $(seq 1 6000); do
     "$@" && return 0
     sleep 0.05
   done
   return 1
 }
 evaluated() { [ "$(cat "$(trial_of "$1")/events.jsonl" 2>/dev/null | grep -c '"event":"evaluation"')" -ge "$2" ]; } # NAME N
+is_stopped() { grep -qs '^State:[[:space:]]*T' "/proc/$1/status"; } # PID
 # pid_of_rank LAUNCHER RANK
 pid_of_rank() {
   local pid

@@ -3,20 +3,25 @@
 . "$(dirname "$0")/lib.sh"
 
 steps='max_steps = 120; eval_every = 20;'
-pace='sleep_ms = 1.0; fault_step = 50; fault_rank = 1;' # 120 steps of 8 shards: about 1 s of sleep on one rank
+pace='fault_step = 50; fault_rank = 1;'
 dummy calm "$steps" "$pace"
 run calm
 ended calm $? 1 "step_cap"
 
+# The workload itself stops the rank, in step 50.
+stops() { # NAME RANK SETTINGS
+  dummy "$1" "$steps $3" "fault = \"stop\"; fault_step = 50; fault_rank = $2; once = \"$T/$1.mark\";"
+  mpirun -n 2 "$ALGOPERF" run "$T/$1.cfg" >"$T/$1.log" 2>&1 &
+  launcher=$!
+  wait_for rank_is_stopped $launcher "$2" || fail "$1: rank $2 does not come to step 50"
+  stopped=$(pid_of_rank $launcher "$2")
+}
+rank_is_stopped() { is_stopped "$(pid_of_rank "$1" "$2")"; }
+
 echo "== a stopped rank"
 for rank in 0 1; do
-  dummy stop$rank "$steps watchdog_s = 3.0;" "sleep_ms = 4.0; fault_step = 50; fault_rank = 1;"
-  mpirun -n 2 "$ALGOPERF" run "$T/stop$rank.cfg" >"$T/stop$rank.log" 2>&1 &
-  launcher=$!
-  wait_for evaluated stop$rank 1 || fail "no evaluation within a minute"
-  stopped=$(pid_of_rank $launcher $rank)
-  kill -STOP "$stopped"
-  (sleep 90; kill -9 $launcher 2>/dev/null) & guard=$!
+  stops stop$rank $rank "watchdog_s = 3.0;"
+  (sleep 300; kill -9 $launcher 2>/dev/null) & guard=$!
   wait $launcher
   ended stop$rank $? 7 "rank $rank (host [^)]*) did not arrive"
   kill $guard 2>/dev/null
@@ -27,29 +32,24 @@ for rank in 0 1; do
   tidy stop$rank
 done
 
-pause() { # NAME SECONDS WATCHDOG RANKS...: these ranks of two are stopped that long
-  local name=$1 seconds=$2 watchdog=$3 pids='' r launcher
-  shift 3
-  dummy "$name" "$steps watchdog_s = $watchdog;" "$pace"
-  mpirun -n 2 "$ALGOPERF" run "$T/$name.cfg" >"$T/$name.log" 2>&1 &
-  launcher=$!
-  wait_for evaluated "$name" 1 || fail "no evaluation within a minute"
-  for r in "$@"; do pids="$pids $(pid_of_rank $launcher "$r")"; done
-  kill -STOP $pids
-  sleep "$seconds"
-  kill -CONT $pids
+pause() { # NAME SECONDS WATCHDOG [RANK]: rank 1 of two, and this one, are stopped that long
+  stops "$1" 1 "watchdog_s = $3;"
+  [ -z "${4:-}" ] || stopped="$stopped $(pid_of_rank $launcher "$4")"
+  kill -STOP $stopped
+  sleep "$2"
+  kill -CONT $stopped
   wait $launcher
-  ended "$name" $? 1 "step_cap"
-  same "$name" calm
-  tidy "$name"
+  ended "$1" $? 1 "step_cap"
+  same "$1" calm
+  tidy "$1"
 }
-pause paused 2 60.0 1       # goes on before the limit
-pause suspended 6 3.0 0 1   # as a scheduler suspends a job: longer than the limit
+pause paused 2 300.0      # goes on before the limit
+pause suspended 6 3.0 0   # as a scheduler suspends a job: longer than the limit
 
 echo "== numbers that are none"
 for kind in nan inf nan_gradient; do
   for n in 1 2 4; do
-    dummy $kind$n "$steps" "sleep_ms = 0.0; fault = \"$kind\"; fault_step = 50; fault_rank = $((n - 1));"
+    dummy $kind$n "$steps" "fault = \"$kind\"; fault_step = 50; fault_rank = $((n - 1));"
     run_on $n $kind$n
     code=$?
     case $kind in nan) text="the loss of step 50 is not a number" ;; inf) text="the loss of step 50 is infinite" ;; *) text="the loss of step 51 is not a number" ;; esac
@@ -72,7 +72,7 @@ flipped() { # NAME RANKS SETTINGS: once, in step 50 of rank 1
 flipped flip2 2 "$steps"
 flipped flip4 4 "$steps"
 # Checkpoints by time between two evaluations: none may hold the flipped bit.
-dummy often "max_steps = 120; eval_every = 120; checkpoint_s = 0.02;" "$pace fault = \"flip\"; once = \"$T/often.mark\";"
+dummy often "max_steps = 120; eval_every = 120; checkpoint_s = 0.02;" "sleep_ms = 1.0; $pace fault = \"flip\"; once = \"$T/often.mark\";"
 run_on 2 often
 ended often $? 1 "other values of .* than rank 0 after step \(5\|6\|7\|8\|9\)"
 [ "$(digests "$(trial_of often)")" = "$(digests "$(trial_of calm)" | tail -n 1)" ] && pass "often: the last digest of calm" || fail "often: a checkpoint held the flipped bit"

@@ -4,8 +4,7 @@
 # checkpoint); the sweep ends with exactly one verdict a trial, and with the rows and digests of an undisturbed one.
 . "$(dirname "$0")/lib.sh"
 starts=${STARTS:-30}
-RANDOM=${SEED:-$$}
-echo "this storm: SEED=${SEED:-$$} STARTS=$starts"
+draw
 trials=4
 
 sed 's/^\[\(.*\)\]$/[\1,\1,\1,\1]/' "$T/slow.json" >"$T/four.json"
