@@ -6,14 +6,14 @@ cluster 1
 paced plain 1 50 200 20
 calm plain
 step_log plain
+pause plain 50 # the trial is not to end meanwhile
 # The job waits until the controller has written down that it does.
 id=$(submitted "$T/plain.cfg" --ranks-per-node 2 --no-score -- --begin=now+15)
 written() { grep -qs algoperf-plain "$SLURM_LOCAL_DIR/ctld/job_state"; }
-until_true 60 written
+until_true 300 written
 cp -a "$SLURM_LOCAL_DIR/ctld" "$T/ctld"
 is_state "$id" PENDING && cmp -s "$T/ctld/job_state" "$SLURM_LOCAL_DIR/ctld/job_state" || fail "the job did not wait: $(state "$id")"
-until_true 120 has_rows "$T/plain" 2
-: >"$T/plain.steps/pause" # the trial is not to end meanwhile
+until_true 300 has_rows "$T/plain" 2
 expect 0 "1 running" "$ALGOPERF" status "$T/plain"
 grep -q "Slurm holds" "$T/out" && fail "a running job is called held"
 
@@ -28,23 +28,23 @@ kill -STOP "${slow[@]}"
 controller=$(cat "$SLURM_LOCAL_DIR/slurmctld.pid")
 kill -9 "$controller"
 gone() { ! grep -qs '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$controller/status"; }
-until_true 60 gone
+until_true 300 gone
 rm -rf "$SLURM_LOCAL_DIR/ctld"
 cp -a "$T/ctld" "$SLURM_LOCAL_DIR/ctld"
 slurm_local bounce
 
 is_held() { [ "$(squeue -h -j "$id" -o %r)" = "launch failed requeued held" ]; }
-until_true 120 is_held
+until_true 300 is_held
 kill -CONT "${slow[@]}"
-until_true 120 is_state "$id" PENDING
+until_true 300 is_state "$id" PENDING
 is_held && pass "job $id is held" || fail "job $id: $(squeue -h -j "$id")"
 expect 0 "Slurm holds job $id (launch failed requeued held).*: scontrol release $id " "$ALGOPERF" status "$T/plain"
 "$ALGOPERF" status "$T/plain" --json | grep -q "launch failed requeued held" || fail "--json does not tell"
 expect 0 "Duplicate jobid" sinfo -R
 scontrol update NodeName=n1 State=RESUME
-rm "$T/plain.steps/pause"
+go_on plain
 scontrol release "$id"
-until_true 120 ended "$id"
+until_true 300 ended "$id"
 same_tree "$T/calm" "$T/plain" 1
 lost_at_most plain 20
 [ $failures -eq 0 ] || tail -n 40 "$T"/plain/jobs/*.out "$SLURM_LOCAL_DIR"/*.log

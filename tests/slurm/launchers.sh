@@ -12,11 +12,11 @@ for isolation in world step; do
     sed "s|^results = .*|results = \"$T/$name\"; isolation = \"$isolation\";|" "$T/plain.cfg" >"$T/$name.cfg"
     id=$(submitted "$T/$name.cfg" --nodes 2 --ranks-per-node 2 --launcher $launcher --time 5)
     [ -n "$id" ] || { fail "not submitted"; cat "$T/submit.log"; done_testing; }
-    until_true 120 ended "$id"
+    until_true 300 ended "$id"
     out=$T/$name/jobs/$id.out
     has_line "$out" "done: every trial has its verdict" || { fail "the job of $name"; cat "$out"; }
     same_tree "$T/calm" "$T/$name" 4
-    until_true 60 has_line "$T/$name/jobs/score-1.out" paced && pass "scored at the end"
+    until_true 300 has_line "$T/$name/jobs/score-1.out" paced && pass "scored at the end"
     has_line "$T/$name/jobs/$id.jsonl" '"event": "accounting".*COMPLETED' || { fail "no accounting"; cat "$T/$name/jobs/$id.jsonl"; }
     expect 0 "SLURM_JOB_PARTITION  *main" "$ALGOPERF" inspect "$T/$name/paced/study_0/dummy/trial_2"
     grep -q "SLURM_JOB_ID  *$id" "$T/out" || fail "no job id in the provenance"

@@ -100,6 +100,9 @@ calm() {
 
 # step_log NAME: from now on jobs submitted write their steps to $T/NAME.steps.
 step_log() { mkdir -p "$T/$1.steps" && export AP_TEST_STEP_LOG=$T/$1.steps; }
+# pause NAME [STEP]: no step of these jobs' trials is begun beyond that one (none at all), until go_on NAME.
+pause() { echo "${2:-}" >"$T/$1.steps/.pause" && mv "$T/$1.steps/.pause" "$T/$1.steps/pause"; }
+go_on() { rm -f "$T/$1.steps/pause"; }
 
 # lost_work NAME: "RESUMES SUM MAX": how often a trial went on at a step it had begun before, the steps that were begun again in all, and the most at one time.
 lost_work() {

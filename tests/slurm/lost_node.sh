@@ -8,16 +8,18 @@ declare -A id
 for launcher in srun mpirun; do
   sed "s|^results = .*|results = \"$T/$launcher\";|" "$T/plain.cfg" >"$T/$launcher.cfg"
   step_log $launcher
+  pause $launcher 50
   id[$launcher]=$(submitted "$T/$launcher.cfg" --nodes 2 --ranks-per-node 2 --launcher $launcher)
 done
 for launcher in srun mpirun; do
-  until_true 60 has_rows "$T/$launcher" 4
+  until_true 300 has_rows "$T/$launcher" 4
   lost=$(scontrol show hostnames "$(squeue -h -j "${id[$launcher]}" -o %N)" | tail -n 1) # not the batch script's
   slurm_local down "$lost"
-  until_true 90 has_restarted "${id[$launcher]}" 1 && pass "$launcher: requeued after the loss of $lost"
+  go_on $launcher
+  until_true 300 has_restarted "${id[$launcher]}" 1 && pass "$launcher: requeued after the loss of $lost"
   slurm_local up "$lost" || fail "node $lost does not come back"
 done
-until_true 180 queue_is_empty
+until_true 300 queue_is_empty
 for launcher in srun mpirun; do
   same_tree "$T/calm" "$T/$launcher" 2
   lost_at_most $launcher 20

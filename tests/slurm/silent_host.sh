@@ -16,10 +16,12 @@ paced plain 1 30 200 20
 sed "s|^results = .*|results = \"$T/lost\";|" "$T/plain.cfg" >"$T/lost.cfg"
 calm plain
 step_log lost
+pause lost 60
 timeout -k 5 400 "$SOURCE/tests/hosts/netns-hosts" mpirun -n 4 "$ALGOPERF" run "$T/lost.cfg" >"$T/lost.log" 2>&1 &
 launcher=$!
-until_true 60 has_rows "$T/lost" 3
+until_true 300 has_rows "$T/lost" 3
 hosts link h2 down
+go_on lost
 pulled=$SECONDS
 gone() { ! kill -0 $launcher 2>/dev/null; }
 until_true 300 gone

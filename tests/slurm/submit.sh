@@ -51,14 +51,14 @@ expect 0 "USR1@7" "$SUBMIT" plain.cfg --dry-run --time 10:00 --warn 7
 
 # Two submissions of one job: each has its scripts, the second goes on with the tree of the first.
 id=$(submitted plain.cfg)
-until_true 60 ended "$id"
+until_true 300 ended "$id"
 again=$(submitted plain.cfg --no-score)
-until_true 60 ended "$again"
+until_true 300 ended "$again"
 has_line "$T/plain/jobs/$again.out" "2 trials: 2 step_cap" && pass "submitted again: nothing left to do" || { fail "submitted again"; cat "$T/plain/jobs/$again.out"; }
 [ -s "$T/plain/jobs/submit-1.sbatch" ] && [ -s "$T/plain/jobs/submit-2.sbatch" ] || fail "no script of its own for each submission"
 [ ! -e "$T/plain/jobs/score-2.sbatch" ] || fail "--no-score has made a scoring job"
 [ "$(cat "$T"/plain/paced/study_0/dummy/trial_*/events.jsonl | grep -c '"finished"')" -eq 2 ] || fail "trials were run twice"
-until_true 60 queue_is_empty
+until_true 300 queue_is_empty
 expect 0 paced cat "$T/plain/jobs/score-1.out"
 
 # Accounting of a site with a database and energy counters: what sacct would say, in its own format.
@@ -75,13 +75,13 @@ expect 0 "job $id: this site keeps no accounting" "$ALGOPERF" inspect "$T/plain/
 sed "s|^results.*|results = \"$T/wrong\";|" plain.cfg >wrong.cfg
 id=$(submitted wrong.cfg --no-score -- --begin=now+2)
 echo 'nonsense = 1;' >>wrong.cfg
-until_true 60 ended "$id"
+until_true 300 ended "$id"
 scontrol -o show job "$id" | grep -q 'JobState=FAILED.*Restarts=0.*ExitCode=3:0' && pass "a wrong job file ends the job" || fail "$(scontrol -o show job "$id")"
 has_line "$T/wrong/jobs/$id.jsonl" '"how": "failed", "exit_code": 3' || fail "its record: $(cat "$T/wrong/jobs/$id.jsonl")"
 # A program that dies at once: tried again, a bounded number of times.
 sed "s|^results.*|results = \"$T/lost\";|" plain.cfg >lost.cfg
 printf '%s\n' '#!/bin/sh' "case \"\$*\" in *--dry-run) exec '$ALGOPERF' \"\$@\" ;; esac" 'kill -9 $$' >dies && chmod +x dies
 id=$(MAX_FAILURES=1 ALGOPERF=$T/dies submitted lost.cfg --no-score)
-until_true 120 ended "$id"
+until_true 300 ended "$id"
 has_line "$T/lost/jobs/$id.out" "MAX_FAILURES = 1" && pass "failures are bounded" || { fail "not bounded"; cat "$T/lost/jobs/$id.out"; }
 done_testing
