@@ -13,7 +13,8 @@
  *     u = g / sqrt(V),   u /= max(1, rms(u)),   u *= h
  *     m = b1 m + (1 - b1) u,   w -= weight_decay h w,   w -= m        (the momentum includes the rate)
  *
- * Means are sums in order in double. Search space: adafactor.json, the published ranges. */
+ * Sums: of a large matrix's rows in the host's order and double, of its columns in float from row to row; of matrices
+ * of at most 64 elements in float, in order. Search space: adafactor.json, the published ranges. */
 #include "algorithms/rule.h"
 #include "base/fmath.h"
 
@@ -26,7 +27,8 @@ static const ap_rule_input inputs[] = {{"learning_rate", AP_REQUIRED},
                                        {"warmup_factor", AP_REQUIRED},
                                        {NULL, 0}};
 static const char *const states[] = {"exp_avg", NULL};
-static const double decay = 0.99, tiny = 1e-30;
+static const double decay = 0.99;
+static const float tiny = 1e-30F;
 
 /* ---- second moments: R and C, or V, of all parameters one behind the other in one array */
 
@@ -47,37 +49,125 @@ static int64_t total(const ap_workload_info *workload) {
     return n;
 }
 
-static double square(float g) {
-    float s = g * g + (float)tiny;
-    return (double)s;
+typedef struct decays {
+    float old, new; /* b2t, 1 - b2t */
+} decays;
+
+/* ---- large matrices: row by row */
+
+AP_RULE_CLONES
+static void adafactor_columns(int64_t n, const float *restrict g, float *restrict sums) {
+    for (int64_t j = 0; j < n; j++) sums[j] += g[j] * g[j] + tiny;
+}
+AP_RULE_CLONES
+static void adafactor_roots(int64_t n, decays d, float rows, const float *restrict sums, float *restrict c,
+                            float *restrict roots) {
+    for (int64_t j = 0; j < n; j++) {
+        c[j] = d.old * c[j] + d.new *(sums[j] / rows);
+        roots[j] = 1 / sqrtf(c[j]);
+    }
+}
+AP_RULE_CLONES
+static void adafactor_row(int64_t n, float row, const float *restrict roots, float *restrict g) {
+    for (int64_t j = 0; j < n; j++) g[j] *= row * roots[j];
 }
 
-/* g becomes g / sqrt(V). r[rows], c[columns]; sums[columns] is for the column means. */
-static void factored(int64_t rows, int64_t columns, float b2t, float rest, float *g, float *r, float *c, float *sums) {
+/* g becomes g / sqrt(V); adds its sum of squares. r[rows], c[columns]; work: 2 columns. */
+static double factored(ap_host *host, int64_t rows, int64_t columns, decays d, float *g, float *r, float *c,
+                       float *work) {
+    float *sums = work, *roots = work + columns;
+    double all = 0, squares = 0;
     for (int64_t j = 0; j < columns; j++) sums[j] = 0;
-    double all = 0;
     for (int64_t i = 0; i < rows; i++) {
-        double sum = 0;
-        for (int64_t j = 0; j < columns; j++) {
-            double s = square(g[i * columns + j]);
-            sum += s;
-            sums[j] += (float)s;
-        }
-        r[i] = b2t * r[i] + rest * (float)(sum / (double)columns);
+        const float *row = g + i * columns;
+        double sum = host->call->dot(host, columns, row, row) + (double)tiny * (double)columns;
+        adafactor_columns(columns, row, sums);
+        r[i] = d.old * r[i] + d.new *(float)(sum / (double)columns);
         all += (double)r[i];
     }
-    for (int64_t j = 0; j < columns; j++) c[j] = b2t * c[j] + rest * (sums[j] / (float)rows);
+    adafactor_roots(columns, d, (float)rows, sums, c, roots);
     float mean = (float)(all / (double)rows);
     for (int64_t i = 0; i < rows; i++) {
-        float row = 1 / sqrtf(r[i] / mean);
-        for (int64_t j = 0; j < columns; j++) g[i * columns + j] *= row * (1 / sqrtf(c[j]));
+        adafactor_row(columns, 1 / sqrtf(r[i] / mean), roots, g + i * columns);
+        squares += host->call->dot(host, columns, g + i * columns, g + i * columns);
+    }
+    return squares;
+}
+
+/* ---- many small ones, as convolutions have: LANES matrices side by side */
+
+enum { LANES = 16, SMALL = 64 };
+typedef struct lanes {
+    float g[SMALL][LANES], r[SMALL][LANES], c[SMALL][LANES];
+} lanes;
+
+static void gather(int64_t count, int64_t n, const float *from, float to[][LANES]) {
+    for (int64_t e = 0; e < n; e++)
+        for (int64_t l = 0; l < LANES; l++) to[e][l] = l < count ? from[l * n + e] : 1;
+}
+static void scatter(int64_t count, int64_t n, float from[][LANES], float *to) {
+    for (int64_t l = 0; l < count; l++)
+        for (int64_t e = 0; e < n; e++) to[l * n + e] = from[e][l];
+}
+
+AP_RULE_CLONES
+static void adafactor_lanes(int64_t rows, int64_t columns, decays d, lanes *x) {
+    float mean[LANES] = {0}, inverse_rows = 1 / (float)rows, inverse_columns = 1 / (float)columns;
+    for (int64_t i = 0; i < rows; i++) {
+        float sum[LANES] = {0};
+        for (int64_t j = 0; j < columns; j++)
+            for (int l = 0; l < LANES; l++) sum[l] += x->g[i * columns + j][l] * x->g[i * columns + j][l] + tiny;
+        for (int l = 0; l < LANES; l++) {
+            x->r[i][l] = d.old * x->r[i][l] + d.new *(sum[l] * inverse_columns);
+            mean[l] += x->r[i][l];
+        }
+    }
+    for (int64_t j = 0; j < columns; j++) {
+        float sum[LANES] = {0};
+        for (int64_t i = 0; i < rows; i++)
+            for (int l = 0; l < LANES; l++) sum[l] += x->g[i * columns + j][l] * x->g[i * columns + j][l] + tiny;
+        for (int l = 0; l < LANES; l++) x->c[j][l] = d.old * x->c[j][l] + d.new *(sum[l] * inverse_rows);
+    }
+    for (int64_t i = 0; i < rows; i++) {
+        float row[LANES];
+        for (int l = 0; l < LANES; l++) row[l] = x->r[i][l] / (mean[l] * inverse_rows);
+        for (int64_t j = 0; j < columns; j++)
+            for (int l = 0; l < LANES; l++) x->g[i * columns + j][l] /= sqrtf(row[l] * x->c[j][l]);
     }
 }
 
-static void unfactored(int64_t n, float b2t, float rest, float *g, float *v) {
+static void factored_lanes(int64_t batch, int64_t rows, int64_t columns, decays d, float *g, float *r, float *c) {
+    lanes x;
+    for (int64_t b = 0; b < batch; b += LANES, g += LANES * rows * columns, r += LANES * rows, c += LANES * columns) {
+        int64_t count = batch - b < LANES ? batch - b : LANES;
+        gather(count, rows * columns, g, x.g);
+        gather(count, rows, r, x.r);
+        gather(count, columns, c, x.c);
+        adafactor_lanes(rows, columns, d, &x);
+        scatter(count, rows * columns, x.g, g);
+        scatter(count, rows, x.r, r);
+        scatter(count, columns, x.c, c);
+    }
+}
+
+/* ---- vectors */
+
+AP_RULE_CLONES
+static void adafactor_vector(int64_t n, decays d, float *restrict g, float *restrict v) {
     for (int64_t i = 0; i < n; i++) {
-        v[i] = b2t * v[i] + rest * (float)square(g[i]);
+        v[i] = d.old * v[i] + d.new *(g[i] * g[i] + tiny);
         g[i] = g[i] / sqrtf(v[i]);
+    }
+}
+
+/* Matrices of one element: V = C. */
+AP_RULE_CLONES
+static void adafactor_single(int64_t n, decays d, float *restrict g, float *restrict r, float *restrict c) {
+    for (int64_t i = 0; i < n; i++) {
+        float s = g[i] * g[i] + tiny;
+        r[i] = d.old * r[i] + d.new *s;
+        c[i] = d.old * c[i] + d.new *s;
+        g[i] = g[i] / sqrtf(c[i]);
     }
 }
 
@@ -105,15 +195,32 @@ static int init_optimizer_state(ap_host *host) {
     return n == 0 || host->call->state_array(host, "second_moments", n) ? 0 : 1;
 }
 
-static bool update_moments(ap_host *host, int param, float *moments, int64_t t) {
+/* The gradient becomes u; its sum of squares. */
+static bool update_moments(ap_host *host, int param, float *moments, int64_t t, double *squares) {
     double b2t = decay * (1 - ap_f64_powi(decay, t - 1)) / (1 - ap_f64_powi(decay, t));
     extent e = extent_of(&host->call->workload(host)->param[param]);
-    float *g = host->call->gradient(host, param), *sums = host->call->scratch(host, 0, e.columns);
-    if (!sums) return false;
-    if (e.rows == 0) unfactored(e.columns, (float)b2t, (float)(1 - b2t), g, moments);
-    for (int64_t b = 0; e.rows > 0 && b < e.batch; b++)
-        factored(e.rows, e.columns, (float)b2t, (float)(1 - b2t), g + b * e.rows * e.columns, moments + b * e.rows,
-                 moments + e.batch * e.rows + b * e.columns, sums);
+    decays d = {(float)b2t, (float)(1 - b2t)};
+    int64_t n = e.rows * e.columns, pieces = n > SMALL ? e.batch : 0,
+            size = host->call->workload(host)->param[param].size;
+    float *g = host->call->gradient(host, param), *c = moments + e.batch * e.rows;
+    float *work = host->call->scratch(host, 0, 2 * e.columns);
+    if (!work) return false;
+    *squares = 0;
+    for (int64_t b = 0; b < pieces; b++)
+        *squares += factored(host, e.rows, e.columns, d, g + b * n, moments + b * e.rows, c + b * e.columns, work);
+    if (pieces > 0) return true;
+    const int64_t piece = n > 0 ? AP_RULE_BLOCK / (LANES * n) * LANES : AP_RULE_BLOCK; /* in cache for the sum */
+    const int64_t all = n > 0 ? e.batch : size, each = n > 0 ? n : 1;
+    for (int64_t b = 0; b < all; b += piece) {
+        int64_t count = all - b < piece ? all - b : piece;
+        if (n == 1)
+            adafactor_single(count, d, g + b, moments + b, c + b);
+        else if (n > 1)
+            factored_lanes(count, e.rows, e.columns, d, g + b * n, moments + b * e.rows, c + b * e.columns);
+        else
+            adafactor_vector(count, d, g + b, moments + b);
+        *squares += host->call->dot(host, count * each, g + b * each, g + b * each);
+    }
     return true;
 }
 
@@ -128,9 +235,9 @@ static int update_params(ap_host *host) {
     ap_scale_gradients(host, clip);
     for (int p = 0; p < workload->params; p++) {
         int64_t n = workload->param[p].size;
-        if (!update_moments(host, p, moments, host->call->step(host) + 1)) return 1;
-        const float *u = host->call->gradient(host, p);
-        double rms = sqrt(host->call->dot(host, n, u, u) / (double)n);
+        double squares;
+        if (!update_moments(host, p, moments, host->call->step(host) + 1, &squares)) return 1;
+        double rms = sqrt(squares / (double)n);
         scalars x = {(float)s.beta1, (float)(1 - s.beta1), (float)(rate / fmax(1, rms)),
                      (float)(s.weight_decay * rate)};
         if (!ap_rule_apply_to(host, p, states, 1, adafactor_step, &x)) return 1;

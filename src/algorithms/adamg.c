@@ -10,10 +10,10 @@
  *     w *= 1 - eta weight_decay,   w -= eta (m / (1 - b1^t)) / (sqrt(v) / sqrt(1 - b2^t) + eps),  eta = min(h, 1 / sqrt
  * t)
  *
- * v^0.24 is exp(0.24 ln v) in double with base/fmath.h, so that it has the same bits everywhere (v = 0: 0).
+ * v^0.24 by power.h, so that it has the same bits everywhere.
  * Search space: the submission's one point. */
 #include "algorithms/adam.h"
-#include "base/fmath.h"
+#include "algorithms/power.h"
 
 extern const char ap_adamg_self_tuning_json[];
 static const char *const point = ap_adamg_self_tuning_json;
@@ -32,6 +32,7 @@ static const char *const states[] = {"exp_avg", "exp_avg_sq", "r", NULL};
 typedef struct scalars {
     ap_adam adam;
     float beta3, one_minus_beta3;
+    ap_exponent power;
 } scalars;
 
 static double schedule(const ap_rule_settings *s, int64_t step, int64_t step_hint) {
@@ -42,17 +43,18 @@ static void adamg_scalars(const ap_rule_settings *s, int64_t t, double rate, voi
     double eta = fmin(rate, 1 / sqrt((double)t));
     *(scalars *)out = (scalars){.adam = ap_adam_of(s->beta1, s->beta2, s->weight_decay, s->epsilon, t, eta),
                                 .beta3 = (float)s->beta3,
-                                .one_minus_beta3 = (float)(1 - s->beta3)};
+                                .one_minus_beta3 = (float)(1 - s->beta3),
+                                .power = ap_exponent_of(0.24)};
 }
 
+AP_RULE_CLONES
 static void adamg_block(const void *scalars_, int64_t n, float *restrict w, float *restrict g, float *const *states_) {
     const scalars s = *(const scalars *)scalars_;
     const ap_adam a = s.adam;
     float *restrict m = states_[0], *restrict v = states_[1], *restrict r = states_[2];
     for (int64_t i = 0; i < n; i++) {
         float vi = v[i] * a.beta2 + a.one_minus_beta2 * g[i] * g[i];
-        float power = vi > 0 ? 0.2F * (float)ap_f64_exp(0.24 * ap_f64_log((double)vi)) : 0.2F * vi;
-        float ri = r[i] * s.beta3 + s.one_minus_beta3 * power;
+        float ri = r[i] * s.beta3 + s.one_minus_beta3 * (0.2F * ap_root(vi, s.power));
         float mi = m[i] * a.beta1 + a.one_minus_beta1 * (g[i] * ri);
         float denominator = sqrtf(vi) / a.root_correction2 + a.epsilon;
         m[i] = mi;

@@ -16,11 +16,11 @@
  *     u = (d w - eta xi D) / (1 + eta sqrt(1 + b) R B)
  *     adam: w += u;   reduced: M = b1 M + (1 - b1) u,   w += M
  *
- * Means are over the reduced axes; b is kept for each reduced entry. eta by parameter type: weights sqrt(2 / d0),
- * convolutions sqrt(1 / prod(shape but the last)), scales 1, biases 0.5, embeddings 1, attention sqrt(1 / d0), its
- * output sqrt(1 / prod(shape but the last)); eta_overrides, unless -1, replaces that of embeddings. Embeddings are
- * reduced over all axes but the first, all others to one entry. xi is given, or sqrt(2 (tau(max k) + sqrt 2 - 1) / S)
- * with S = converge (step_hint - 2/3 warmup steps) (calc_base_lr).
+ * The elements are in float32, the scalars in double. Means are over the reduced axes; b is kept for each reduced
+ * entry. eta by parameter type: weights sqrt(2 / d0), convolutions sqrt(1 / prod(shape but the last)), scales 1, biases
+ * 0.5, embeddings 1, attention sqrt(1 / d0), its output sqrt(1 / prod(shape but the last)); eta_overrides, unless -1,
+ * replaces that of embeddings. Embeddings are reduced over all axes but the first, all others to one entry. xi is
+ * given, or sqrt(2 (tau(max k) + sqrt 2 - 1) / S) with S = converge (step_hint - 2/3 warmup steps) (calc_base_lr).
  *
  * Shapes here are PyTorch's ([out, in]), those of the submission JAX's ([in, out]); eta uses them as they are. Search
  * space: the submission's five points. */
@@ -90,22 +90,18 @@ static double global_rate(ap_host *host, const ap_rule_settings *s) {
     return s->constant_rate == 0 && step < warmup ? xi * (step / warmup) : xi;
 }
 
-/* ---- one reduced entry: k elements */
+/* ---- one reduced entry: k elements of a tensor */
 
 typedef struct entry {
-    int64_t k;
-    float *w, *m, *v; /* v: k elements (adam) or one */
-    const float *g;
+    int param;
+    int64_t k, first;
     double *b;
+    float *v;                      /* reduced style: its second moment */
+    double g2;                     /* mean of G^2 */
     double xi, eta, before, after; /* (1 - b2) / (1 - b2^t) for t - 1 (0 in the first step) and t */
+    float clip;
     const ap_rule_settings *s;
 } entry;
-
-/* The bound of G^2: 1 / (1 - b2) times the average before this step. */
-static double clipped_square(const entry *e, double g, double v) {
-    double square = g * g, limit = v * e->before / (1 - e->s->beta2);
-    return e->before > 0 && square > limit ? limit : square;
-}
 
 /* What the equations make of the old b: X's factors d, denominator. */
 typedef struct factors {
@@ -120,46 +116,104 @@ static factors factors_of(const entry *e, double x, double q2, double b) {
     return (factors){.decay = -x / 2 * (p / q * q2 + l2), .divisor = 1 + e->eta * root * ratio * big};
 }
 
-static void step_adam(const entry *e) {
-    double k = (double)e->k, beta1 = e->s->beta1, m2 = 0, v2 = 0, b = *e->b;
-    for (int64_t i = 0; i < e->k; i++) {
-        double g = (double)e->g[i], square = clipped_square(e, g, (double)e->v[i]);
-        if (square < g * g) g = g < 0 ? -sqrt(square) : sqrt(square);
-        e->v[i] = (float)(e->s->beta2 * (double)e->v[i] + square);
-        e->m[i] = (float)(beta1 * (double)e->m[i] + (1 - beta1) * g);
-        m2 += (double)e->m[i] * (double)e->m[i];
-        v2 += (double)e->v[i] * e->after;
-    }
-    double q2 = v2 > 0 ? (1 + beta1) / (1 - beta1) * m2 / v2 : 0;
-    double x = e->xi * e->xi / fmax(q2, sqrt(1 + b));
-    factors f = factors_of(e, x, q2, b);
-    *e->b = b + x * (q2 / sqrt(k) + b);
-    for (int64_t i = 0; i < e->k; i++) {
-        double root = sqrt((double)e->v[i] * e->after), direction = root > 0 ? (double)e->m[i] / root : 0;
-        e->w[i] += (float)((f.decay * (double)e->w[i] - e->eta * e->xi * direction) / f.divisor);
+typedef struct scalars {
+    float beta1, one_minus_beta1, beta2, limit; /* limit: of G^2, in v's */
+    float after, decay, step, divisor;          /* step: adam: eta xi; reduced: that times G's share in D */
+} scalars;
+
+AP_RULE_CLONES
+static void amos_moments(const void *scalars_, int64_t n, float *restrict w, float *restrict g, float *const *state) {
+    const scalars s = *(const scalars *)scalars_;
+    float *restrict m = state[0], *restrict v = state[1];
+    (void)w;
+    for (int64_t i = 0; i < n; i++) {
+        float square = g[i] * g[i], limit = v[i] * s.limit, root = sqrtf(limit);
+        bool over = square > limit; /* not in the first step, where limit is 0 times infinity */
+        v[i] = s.beta2 * v[i] + (over ? limit : square);
+        m[i] = s.beta1 * m[i] + s.one_minus_beta1 * (over ? (g[i] < 0 ? -root : root) : g[i]);
     }
 }
 
-static void step_reduced(const entry *e) {
-    double k = (double)e->k, beta1 = e->s->beta1, g2 = 0, b = *e->b;
-    for (int64_t i = 0; i < e->k; i++) g2 += (double)e->g[i] * (double)e->g[i];
-    g2 /= k;
-    double square = g2, limit = (double)*e->v * e->before / (1 - e->s->beta2), shrink = 1;
+/* Sums of m^2 and v. */
+static void amos_sums(ap_host *host, int64_t n, const float *w, const float *g, float *const *state, double *sum) {
+    float ones[AP_RULE_BLOCK];
+    (void)w;
+    (void)g;
+    for (int64_t i = 0; i < n; i++) ones[i] = 1;
+    sum[0] = host->call->dot(host, n, state[0], state[0]);
+    sum[1] = host->call->dot(host, n, state[1], ones);
+}
+
+AP_RULE_CLONES
+static void amos_step(const void *scalars_, int64_t n, float *restrict w, float *restrict g, float *const *state) {
+    const scalars s = *(const scalars *)scalars_;
+    const float *restrict m = state[0], *restrict v = state[1];
+    (void)g;
+    for (int64_t i = 0; i < n; i++) {
+        float root = sqrtf(v[i] * s.after), direction = root > 0 ? m[i] / root : 0;
+        w[i] += (s.decay * w[i] - s.step * direction) / s.divisor;
+    }
+}
+
+static bool step_adam(ap_host *host, const entry *e) {
+    static const char *const states[] = {"m", "v", NULL};
+    double beta1 = e->s->beta1, beta2 = e->s->beta2, b = *e->b, sum[2];
+    scalars s = {.beta1 = (float)beta1,
+                 .one_minus_beta1 = (float)(1 - beta1),
+                 .beta2 = (float)beta2,
+                 .limit = (float)(e->before > 0 ? e->before / (1 - beta2) : INFINITY),
+                 .after = (float)e->after};
+    ap_rule_pass pass = {.states = states,
+                         .clip = e->clip,
+                         .kernel = amos_moments,
+                         .scalars = &s,
+                         .sums = amos_sums,
+                         .first = e->first,
+                         .n = e->k};
+    if (!ap_rule_run(host, e->param, &pass, sum)) return false;
+    double q2 = sum[1] > 0 ? (1 + beta1) / (1 - beta1) * sum[0] / (sum[1] * e->after) : 0;
+    double x = e->xi * e->xi / fmax(q2, sqrt(1 + b));
+    factors f = factors_of(e, x, q2, b);
+    *e->b = b + x * (q2 / sqrt((double)e->k) + b);
+    s.decay = (float)f.decay;
+    s.divisor = (float)f.divisor;
+    s.step = (float)(e->eta * e->xi);
+    pass = (ap_rule_pass){
+        .states = states, .clip = AP_NO_GRADIENT, .kernel = amos_step, .scalars = &s, .first = e->first, .n = e->k};
+    return ap_rule_run(host, e->param, &pass, NULL);
+}
+
+AP_RULE_CLONES
+static void amos_reduced(const void *scalars_, int64_t n, float *restrict w, float *restrict g, float *const *state) {
+    const scalars s = *(const scalars *)scalars_;
+    float *restrict m = state[0];
+    for (int64_t i = 0; i < n; i++) {
+        m[i] = s.beta1 * m[i] + s.one_minus_beta1 * ((s.decay * w[i] - s.step * g[i]) / s.divisor);
+        w[i] += m[i];
+    }
+}
+
+static bool step_reduced(ap_host *host, const entry *e) {
+    static const char *const states[] = {"m", NULL};
+    double beta1 = e->s->beta1, beta2 = e->s->beta2, b = *e->b, square = e->g2, shrink = 1;
+    double limit = (double)*e->v * e->before / (1 - beta2);
     if (e->before > 0 && square > limit) {
         shrink = sqrt(limit / square);
         square = limit;
     }
-    *e->v = (float)(e->s->beta2 * (double)*e->v + square);
-    double vhat = (double)*e->v * e->after, root = sqrt(vhat), q2 = vhat > 0 ? square / vhat : 0;
+    *e->v = (float)(beta2 * (double)*e->v + square);
+    double vhat = (double)*e->v * e->after, q2 = vhat > 0 ? square / vhat : 0;
     double x = e->xi * e->xi / sqrt(1 + b);
     factors f = factors_of(e, x, q2, b);
-    *e->b = b + x * (1 / sqrt(k) + b);
-    for (int64_t i = 0; i < e->k; i++) {
-        double direction = root > 0 ? (double)e->g[i] * shrink / root : 0;
-        double update = (f.decay * (double)e->w[i] - e->eta * e->xi * direction) / f.divisor;
-        e->m[i] = (float)(beta1 * (double)e->m[i] + (1 - beta1) * update);
-        e->w[i] += e->m[i];
-    }
+    *e->b = b + x * (1 / sqrt((double)e->k) + b);
+    scalars s = {.beta1 = (float)beta1,
+                 .one_minus_beta1 = (float)(1 - beta1),
+                 .decay = (float)f.decay,
+                 .step = (float)(vhat > 0 ? e->eta * e->xi * shrink / sqrt(vhat) : 0),
+                 .divisor = (float)f.divisor};
+    const ap_rule_pass pass = {
+        .states = states, .clip = e->clip, .kernel = amos_reduced, .scalars = &s, .first = e->first, .n = e->k};
+    return ap_rule_run(host, e->param, &pass, NULL);
 }
 
 /* ---- the submission */
@@ -184,6 +238,18 @@ static int init_optimizer_state(ap_host *host) {
     return host->call->state_numbers(host, "b", (int)n) ? 0 : 1;
 }
 
+/* Of every entry's gradient; the root of all together. */
+static double sums_of_squares(ap_host *host, double *squares) {
+    const ap_workload_info *workload = host->call->workload(host);
+    double all = 0;
+    for (int p = 0; p < workload->params; p++) {
+        const float *g = host->call->gradient(host, p);
+        int64_t groups = groups_of(&workload->param[p]), k = workload->param[p].size / groups;
+        for (int64_t i = 0; i < groups; i++) all += *squares++ = host->call->dot(host, k, g + i * k, g + i * k);
+    }
+    return sqrt(all);
+}
+
 static int update_params(ap_host *host) {
     ap_rule_settings s;
     int style;
@@ -191,33 +257,33 @@ static int update_params(ap_host *host) {
     if (!read_all(host, &s, &style) || !b) return 1;
     ap_loss_request request = ap_rule_request(&s);
     if (!host->call->loss_and_gradient(host, &request, &loss)) return 1;
-    double norm = ap_gradient_norm(host);
-    ap_scale_gradients(host, norm > s.clip_global_norm ? (float)(s.clip_global_norm / norm) : 1);
     const ap_workload_info *workload = host->call->workload(host);
-    float *reduced = style == REDUCED ? host->call->state_array(host, "v", all_groups(host)) : NULL;
     int64_t t = host->call->step(host) + 1;
     double *noted = host->call->state_numbers(host, "learning_rate", 1);
-    if (!noted || (style == REDUCED && !reduced)) return 1;
+    double *squares = (double *)(void *)host->call->scratch(host, 0, 2 * all_groups(host));
+    float *reduced = style == REDUCED ? host->call->state_array(host, "v", all_groups(host)) : NULL;
+    if (!noted || !squares || (style == REDUCED && !reduced)) return 1;
+    double norm = sums_of_squares(host, squares);
     entry e = {.s = &s,
+               .clip = norm > s.clip_global_norm ? (float)(s.clip_global_norm / norm) : 1,
                .xi = *noted = global_rate(host, &s),
                .before = t > 1 ? (1 - s.beta2) / (1 - ap_f64_powi(s.beta2, t - 1)) : 0,
                .after = (1 - s.beta2) / (1 - ap_f64_powi(s.beta2, t))};
-    for (int p = 0; p < workload->params; p++) {
-        const ap_param_info *info = &workload->param[p];
+    for (e.param = 0; e.param < workload->params; e.param++) {
+        const ap_param_info *info = &workload->param[e.param];
         int64_t groups = groups_of(info);
-        float *v = style == ADAM ? host->call->state(host, "v", p) : reduced, *m = host->call->state(host, "m", p);
-        if (!v || !m) return 1;
         e.k = info->size / groups;
         e.eta = eta_of(host, &s, info);
-        for (int64_t i = 0; i < groups; i++, b++) {
-            e.w = host->call->value(host, p) + i * e.k;
-            e.g = host->call->gradient(host, p) + i * e.k;
-            e.m = m + i * e.k;
-            e.v = style == ADAM ? v + i * e.k : v + i;
-            e.b = b;
-            style == ADAM ? step_adam(&e) : step_reduced(&e);
+        for (int64_t i = 0; i < groups && e.k > 0; i++) {
+            e.first = i * e.k;
+            e.b = b + i;
+            e.v = reduced + (reduced ? i : 0);
+            e.g2 = (double)e.clip * (double)e.clip * squares[i] / (double)e.k;
+            if (!(style == ADAM ? step_adam : step_reduced)(host, &e)) return 1;
         }
-        if (style == REDUCED) reduced += groups;
+        b += groups;
+        squares += groups;
+        if (reduced) reduced += groups;
     }
     return 0;
 }

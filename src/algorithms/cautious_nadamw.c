@@ -12,7 +12,7 @@
 extern const char ap_cautious_nadamw_self_tuning_json[];
 static const char *const point = ap_cautious_nadamw_self_tuning_json;
 
-/* M u takes the gradient's place. */
+/* M u / denominator takes the gradient's place. */
 AP_RULE_CLONES
 static void cautious_moments(const void *scalars, int64_t n, float *restrict w, float *restrict g,
                              float *const *states) {
@@ -25,30 +25,34 @@ static void cautious_moments(const void *scalars, int64_t n, float *restrict w, 
         float u = mi * s.beta1 + s.one_minus_beta1 * g[i];
         m[i] = mi;
         v[i] = vi;
-        g[i] = u * g[i] > 0 ? u : (u == u ? 0 : u); /* a NaN stays one */
+        u = u * g[i] > 0 ? u : (u == u ? 0 : u); /* a NaN stays one */
+        g[i] = u / (sqrtf(vi) / s.root_correction2 + s.epsilon);
     }
 }
 
 AP_RULE_CLONES
-static int64_t cautious_count(int64_t n, const float *restrict g) {
-    int64_t count = 0;
-    for (int64_t i = 0; i < n; i++) count += g[i] != 0;
+static int32_t cautious_count(int32_t n, const float *restrict g) {
+    int32_t count = 0;
+    for (int32_t i = 0; i < n; i++) count += g[i] != 0;
     return count;
+}
+static void count_of(ap_host *host, int64_t n, const float *w, const float *g, float *const *states, double *sum) {
+    (void)host;
+    (void)w;
+    (void)states;
+    sum[0] = cautious_count((int32_t)n, g);
+    sum[1] = 0;
 }
 
 typedef struct scalars {
-    ap_adam adam;
-    float share; /* c */
+    float keep, step_size, share; /* share: c */
 } scalars;
 
 AP_RULE_CLONES
 static void cautious_step(const void *scalars_, int64_t n, float *restrict w, float *restrict g, float *const *states) {
     const scalars s = *(const scalars *)scalars_;
-    const float *restrict v = states[1];
-    for (int64_t i = 0; i < n; i++) {
-        float denominator = sqrtf(v[i]) / s.adam.root_correction2 + s.adam.epsilon;
-        w[i] = w[i] * s.adam.keep - s.adam.step_size * (g[i] / s.share) / denominator;
-    }
+    (void)states;
+    for (int64_t i = 0; i < n; i++) w[i] = w[i] * s.keep - s.step_size * (g[i] / s.share);
 }
 
 static int init_optimizer_state(ap_host *host) {
@@ -57,19 +61,25 @@ static int init_optimizer_state(ap_host *host) {
 }
 
 static int update_params(ap_host *host) {
+    static const char *const none[] = {NULL};
     ap_rule_settings s;
     float clip;
     if (!ap_rule_read(host, ap_adam_inputs, &s) || !ap_rule_gradient(host, &s, &clip)) return 1;
     double rate = ap_rule_rate(host, &s, ap_rule_jax_cosine);
-    scalars x = {.adam = ap_adam_of(s.beta1, s.beta2, s.weight_decay, s.epsilon, host->call->step(host) + 1, rate)};
-    ap_scale_gradients(host, clip);
+    ap_adam adam = ap_adam_of(s.beta1, s.beta2, s.weight_decay, s.epsilon, host->call->step(host) + 1, rate);
+    const ap_rule_pass moments = {.states = ap_adam_states,
+                                  .clip = clip,
+                                  .kernel = cautious_moments,
+                                  .scalars = &adam,
+                                  .rewrites = true,
+                                  .sums = count_of};
     const ap_workload_info *workload = host->call->workload(host);
     for (int p = 0; p < workload->params; p++) {
-        int64_t n = workload->param[p].size;
-        if (!ap_rule_apply_to(host, p, ap_adam_states, 1, cautious_moments, &x.adam)) return 1;
-        double share = (double)cautious_count(n, host->call->gradient(host, p)) / (double)n;
-        x.share = (float)fmax(share, 1e-3);
-        if (!ap_rule_apply_to(host, p, ap_adam_states, 1, cautious_step, &x)) return 1;
+        double count[2];
+        if (!ap_rule_run(host, p, &moments, count)) return 1;
+        double share = fmax(count[0] / (double)workload->param[p].size, 1e-3);
+        scalars x = {adam.keep, adam.step_size, (float)share};
+        if (!ap_rule_apply_to(host, p, none, 1, cautious_step, &x)) return 1;
     }
     return 0;
 }

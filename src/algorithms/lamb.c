@@ -34,6 +34,12 @@ static void lamb_moments(const void *scalars_, int64_t n, float *restrict w, flo
     }
 }
 
+static void squares(ap_host *host, int64_t n, const float *w, const float *r, float *const *states, double *sum) {
+    (void)states;
+    sum[0] = host->call->dot(host, n, w, w);
+    sum[1] = host->call->dot(host, n, r, r);
+}
+
 AP_RULE_CLONES
 static void lamb_step(const void *rate, int64_t n, float *restrict w, float *restrict g, float *const *states) {
     const float h = *(const float *)rate;
@@ -56,13 +62,17 @@ static int update_params(ap_host *host) {
     scalars x = {.adam = ap_adam_of(s.beta1, s.beta2, 0, s.epsilon, t, rate),
                  .correction1 = (float)(1 - ap_f64_powi(s.beta1, t)),
                  .weight_decay = (float)s.weight_decay};
-    ap_scale_gradients(host, clip);
-    const ap_workload_info *workload = host->call->workload(host);
-    for (int p = 0; p < workload->params; p++) {
-        int64_t n = workload->param[p].size;
-        if (!ap_rule_apply_to(host, p, ap_adam_states, 1, lamb_moments, &x)) return 1;
-        const float *w = host->call->value(host, p), *r = host->call->gradient(host, p);
-        double weights = sqrt(host->call->dot(host, n, w, w)), update = sqrt(host->call->dot(host, n, r, r));
+    const ap_rule_pass moments = {.states = ap_adam_states,
+                                  .clip = clip,
+                                  .kernel = lamb_moments,
+                                  .scalars = &x,
+                                  .rewrites = true,
+                                  .sums = squares};
+    int params = host->call->workload(host)->params;
+    for (int p = 0; p < params; p++) {
+        double sum[2];
+        if (!ap_rule_run(host, p, &moments, sum)) return 1;
+        double weights = sqrt(sum[0]), update = sqrt(sum[1]);
         float h = (float)(rate * (weights > 0 && update > 0 ? weights / update : 1));
         if (!ap_rule_apply_to(host, p, none, 1, lamb_step, &h)) return 1;
     }

@@ -7,11 +7,11 @@
  *     n = b1 m + (1 - b1) g if nesterov, else m
  *     w -= h (n / (1 - b1^t) / ((v / (1 - b2^t))^(1 / power) + eps) + weight_decay w)
  *
- * power is 2 (a square root: NAdamW) or 1.5. Other roots are exp(ln v / power) in double with base/fmath.h, so that
- * they have the same bits everywhere.
+ * power is 2 (a square root: NAdamW) or 1.5. Other roots by power.h, so that they have the same bits everywhere.
  *
  * Search space: the submission's five points. */
 #include "algorithms/adam.h"
+#include "algorithms/power.h"
 #include "base/fmath.h"
 
 extern const char ap_nadamp_json[];
@@ -31,38 +31,42 @@ static const ap_rule_input inputs[] = {{"learning_rate", AP_REQUIRED},
 
 typedef struct scalars {
     ap_adam adam;
-    double correction2, inverse_power;
-    bool nesterov;
+    float correction2;
+    ap_exponent inverse_power;
+    bool root, nesterov;
 } scalars;
 
 static void nadamp_scalars(const ap_rule_settings *s, int64_t t, double rate, void *out) {
     *(scalars *)out = (scalars){.adam = ap_adam_of(s->beta1, s->beta2, s->weight_decay, s->epsilon, t, rate),
-                                .correction2 = 1 - ap_f64_powi(s->beta2, t),
-                                .inverse_power = 1 / s->power,
+                                .correction2 = (float)(1 - ap_f64_powi(s->beta2, t)),
+                                .inverse_power = ap_exponent_of(1 / s->power),
+                                .root = s->power != 2,
                                 .nesterov = s->nesterov != 0};
 }
 
-static float root(float v, const scalars *s) {
-    double x = (double)v / s->correction2;
-    return x > 0 ? (float)ap_f64_exp(ap_f64_log(x) * s->inverse_power) : v;
+AP_RULE_CLONES
+static void nadamp_root_block(const void *scalars_, int64_t n, float *restrict w, float *restrict g,
+                              float *const *states) {
+    const scalars s = *(const scalars *)scalars_;
+    const ap_adam a = s.adam;
+    float *restrict m = states[0], *restrict v = states[1];
+    float mix = s.nesterov ? a.beta1 : 1, own = s.nesterov ? a.one_minus_beta1 : 0;
+    for (int64_t i = 0; i < n; i++) {
+        float mi = m[i] * a.beta1 + a.one_minus_beta1 * g[i];
+        float vi = v[i] * a.beta2 + a.one_minus_beta2 * g[i] * g[i];
+        float numerator = mi * mix + own * g[i];
+        m[i] = mi;
+        v[i] = vi;
+        w[i] = w[i] * a.keep - a.step_size * numerator / (ap_root(vi / s.correction2, s.inverse_power) + a.epsilon);
+    }
 }
 
 static void nadamp_block(const void *scalars_, int64_t n, float *restrict w, float *restrict g, float *const *states) {
     const scalars *s = scalars_;
-    const ap_adam a = s->adam;
-    if (s->inverse_power == 0.5) {
-        (s->nesterov ? ap_nadamw_block : ap_adam_block)(&a, n, w, g, states);
-        return;
-    }
-    float *restrict m = states[0], *restrict v = states[1];
-    for (int64_t i = 0; i < n; i++) {
-        float mi = m[i] * a.beta1 + a.one_minus_beta1 * g[i];
-        float vi = v[i] * a.beta2 + a.one_minus_beta2 * g[i] * g[i];
-        float numerator = s->nesterov ? mi * a.beta1 + a.one_minus_beta1 * g[i] : mi;
-        m[i] = mi;
-        v[i] = vi;
-        w[i] = w[i] * a.keep - a.step_size * numerator / (root(vi, s) + a.epsilon);
-    }
+    if (s->root)
+        nadamp_root_block(s, n, w, g, states);
+    else
+        (s->nesterov ? ap_nadamw_block : ap_adam_block)(&s->adam, n, w, g, states);
 }
 
 static const ap_rule rule = {inputs, ap_adam_states, ap_rule_jax_cosine, nadamp_scalars, nadamp_block};

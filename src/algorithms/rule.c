@@ -239,7 +239,7 @@ float ap_clip_factor(ap_host *host, double limit) {
 }
 
 AP_RULE_CLONES
-static void rule_scale(int64_t n, float factor, const float *restrict x, float *restrict y) {
+static void rule_scale(int64_t n, float factor, const float *x, float *y) {
     for (int64_t i = 0; i < n; i++) y[i] = factor * x[i];
 }
 
@@ -247,55 +247,74 @@ void ap_scale_gradients(ap_host *host, float factor) {
     const ap_workload_info *workload = host->call->workload(host);
     for (int p = 0; factor != 1 && p < workload->params; p++) {
         float *g = host->call->gradient(host, p);
-        for (int64_t i = 0; i < workload->param[p].size; i++) g[i] *= factor;
+        rule_scale(workload->param[p].size, factor, g, g);
     }
 }
 
 /* ---- the loop */
 
-enum { BLOCK = 8192 }; /* elements a thread takes at a time: 32 KiB of each array */
-
-typedef struct parameter {
+/* A thread takes AP_RULE_BLOCK elements at a time: 32 KiB of each array. */
+typedef struct range {
+    ap_host *host;
+    const ap_rule_pass *pass;
     int64_t n;
-    float *w, *g, *state[AP_RULE_STATES], clip;
-} parameter;
+    float *w, *g, *state[AP_RULE_STATES];
+    double *sums; /* [blocks][2] */
+} range;
 
 /* The clipped gradient is made block by block, in cache: clipping costs no pass over memory of its own. */
-static void run_block(const parameter *p, int64_t first, ap_rule_kernel *kernel, const void *scalars) {
-    int64_t n = p->n - first < BLOCK ? p->n - first : BLOCK;
-    float clipped[BLOCK], *states[AP_RULE_STATES] = {NULL};
-    float *g = p->g ? p->g + first : NULL;
-    if (g && p->clip != 1) {
-        rule_scale(n, p->clip, g, clipped);
-        g = clipped;
+static void run_block(const range *r, int64_t first) {
+    const ap_rule_pass *pass = r->pass;
+    int64_t n = r->n - first < AP_RULE_BLOCK ? r->n - first : AP_RULE_BLOCK;
+    float clipped[AP_RULE_BLOCK], *states[AP_RULE_STATES] = {NULL};
+    float *g = r->g ? r->g + first : NULL;
+    if (g && pass->clip != 1) {
+        float *to = pass->rewrites ? g : clipped;
+        rule_scale(n, pass->clip, g, to);
+        g = to;
     }
     for (int s = 0; s < AP_RULE_STATES; s++)
-        if (p->state[s]) states[s] = p->state[s] + first;
-    kernel(scalars, n, p->w + first, g, states);
+        if (r->state[s]) states[s] = r->state[s] + first;
+    pass->kernel(pass->scalars, n, r->w + first, g, states);
+    if (pass->sums) pass->sums(r->host, n, r->w + first, g, states, r->sums + first / AP_RULE_BLOCK * 2);
 }
 
-static void run_blocks(const parameter *p, int threads, ap_rule_kernel *kernel, const void *scalars) {
+static void run_blocks(const range *r, int threads) {
     /* Without OpenMP, and for small tensors (no thread team, no allocation): in order. */
-    if (threads <= 1 || p->n <= 4 * BLOCK) {
-        for (int64_t first = 0; first < p->n; first += BLOCK) run_block(p, first, kernel, scalars);
+    if (threads <= 1 || r->n <= 4 * AP_RULE_BLOCK) {
+        for (int64_t first = 0; first < r->n; first += AP_RULE_BLOCK) run_block(r, first);
         return;
     }
 #ifdef _OPENMP
 #pragma omp parallel for schedule(static) num_threads(threads)
 #endif
-    for (int64_t first = 0; first < p->n; first += BLOCK) run_block(p, first, kernel, scalars);
+    for (int64_t first = 0; first < r->n; first += AP_RULE_BLOCK) run_block(r, first);
+}
+
+bool ap_rule_run(ap_host *host, int param, const ap_rule_pass *pass, double *sum) {
+    range r = {.host = host,
+               .pass = pass,
+               .n = pass->n > 0 ? pass->n : host->call->workload(host)->param[param].size,
+               .w = host->call->value(host, param) + pass->first,
+               .g = pass->clip != AP_NO_GRADIENT ? host->call->gradient(host, param) + pass->first : NULL};
+    for (int s = 0; pass->states[s]; s++) {
+        float *state = host->call->state(host, pass->states[s], param);
+        if (!state) return false;
+        r.state[s] = state + pass->first;
+    }
+    int64_t blocks = (r.n + AP_RULE_BLOCK - 1) / AP_RULE_BLOCK;
+    if (pass->sums && !(r.sums = (double *)(void *)host->call->scratch(host, AP_SCRATCH_SLOTS - 1, 4 * blocks)))
+        return false;
+    run_blocks(&r, host->call->threads(host));
+    if (pass->sums) sum[0] = sum[1] = 0;
+    for (int64_t i = 0; pass->sums && i < blocks; i++) sum[0] += r.sums[2 * i], sum[1] += r.sums[2 * i + 1];
+    return true;
 }
 
 bool ap_rule_apply_to(ap_host *host, int param, const char *const *states, float clip, ap_rule_kernel *kernel,
                       const void *scalars) {
-    parameter p = {.n = host->call->workload(host)->param[param].size,
-                   .w = host->call->value(host, param),
-                   .g = clip != AP_NO_GRADIENT ? host->call->gradient(host, param) : NULL,
-                   .clip = clip};
-    for (int s = 0; states[s]; s++)
-        if (!(p.state[s] = host->call->state(host, states[s], param))) return false;
-    run_blocks(&p, host->call->threads(host), kernel, scalars);
-    return true;
+    return ap_rule_run(host, param,
+                       &(ap_rule_pass){.states = states, .clip = clip, .kernel = kernel, .scalars = scalars}, NULL);
 }
 
 bool ap_rule_apply(ap_host *host, const char *const *states, float clip, ap_rule_kernel *kernel, const void *scalars) {

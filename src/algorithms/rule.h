@@ -96,6 +96,21 @@ bool ap_rule_apply(ap_host *host, const char *const *states, float clip, ap_rule
 bool ap_rule_apply_to(ap_host *host, int param, const char *const *states, float clip, ap_rule_kernel *kernel,
                       const void *scalars);
 
+/* A pass in full. `sums`, if any, is called behind the kernel for each piece of at most AP_RULE_BLOCK elements, while
+ * it is in cache, and sets sum[0] and sum[1]; the pieces' sums are added in order, however many threads there are. */
+enum { AP_RULE_BLOCK = 8192 };
+typedef void ap_rule_sums(ap_host *host, int64_t n, const float *w, const float *g, float *const *states, double *sum);
+typedef struct ap_rule_pass {
+    const char *const *states;
+    float clip; /* as in ap_rule_apply */
+    ap_rule_kernel *kernel;
+    const void *scalars;
+    bool rewrites; /* the kernel puts something else in the gradient's place */
+    ap_rule_sums *sums;
+    int64_t first, n; /* elements of the parameter; n = 0: all */
+} ap_rule_pass;
+bool ap_rule_run(ap_host *host, int param, const ap_rule_pass *pass, double *sum);
+
 /* ---- a rule as a table */
 
 /* Multiplier of learning_rate by 0-based step. */

@@ -42,7 +42,8 @@ typedef struct scalars {
     bool bfloat16;
 } scalars;
 
-static inline float round_if(bool bfloat16, float x) {
+/* In the kernels `bfloat16` is a constant: vectors cannot branch. */
+static inline __attribute__((always_inline)) float round_if(const bool bfloat16, float x) {
     return bfloat16 ? ap_bfloat16(x) : x;
 }
 
@@ -55,49 +56,76 @@ static void prodigy_extrapolate(const void *scalars_, int64_t n, float *restrict
     for (int64_t i = 0; i < n; i++) w[i] = w[i] * s.beta1 + s.one_minus_beta1 * z[i];
 }
 
-/* v and s. p0 - z takes no memory: see distance. */
+/* v and s. */
+static inline __attribute__((always_inline)) void moments_block(const bool bfloat16, scalars s, int64_t n,
+                                                                const float *restrict g, float *restrict v,
+                                                                float *restrict sum) {
+    for (int64_t i = 0; i < n; i++) {
+        v[i] = round_if(bfloat16, round_if(bfloat16, v[i] * s.beta2) + s.gradient_square * g[i] * g[i]);
+        sum[i] = round_if(bfloat16, round_if(bfloat16, sum[i] * s.root_beta2) + s.gradient * g[i]);
+    }
+}
 AP_RULE_CLONES
 static void prodigy_moments(const void *scalars_, int64_t n, float *restrict w, float *restrict g,
                             float *const *state) {
     const scalars s = *(const scalars *)scalars_;
-    float *restrict v = state[1], *restrict sum = state[2];
     (void)w;
-    for (int64_t i = 0; i < n; i++) {
-        v[i] = round_if(s.bfloat16, round_if(s.bfloat16, v[i] * s.beta2) + s.gradient_square * g[i] * g[i]);
-        sum[i] = round_if(s.bfloat16, round_if(s.bfloat16, sum[i] * s.root_beta2) + s.gradient * g[i]);
-    }
+    if (s.bfloat16)
+        moments_block(true, s, n, g, state[1], state[2]);
+    else
+        moments_block(false, s, n, g, state[1], state[2]);
 }
 
-AP_RULE_CLONES
-static void prodigy_step(const void *scalars_, int64_t n, float *restrict w, float *restrict g, float *const *state) {
-    const scalars s = *(const scalars *)scalars_;
-    float *restrict z = state[0];
-    const float *restrict v = state[1];
+static inline __attribute__((always_inline)) void step_block(const bool bfloat16, scalars s, int64_t n,
+                                                             float *restrict w, const float *restrict g,
+                                                             float *restrict z, const float *restrict v) {
     for (int64_t i = 0; i < n; i++) {
         float x = (w[i] - s.one_minus_beta1 * z[i]) / s.beta1;
-        float denominator = round_if(s.bfloat16, round_if(s.bfloat16, sqrtf(v[i])) + s.epsilon);
+        float denominator = round_if(bfloat16, round_if(bfloat16, sqrtf(v[i])) + s.epsilon);
         float zi = z[i] - s.decay * x;
         z[i] = zi - s.step * (g[i] / denominator);
         w[i] = ap_lerp(x, z[i], s.average);
     }
 }
+AP_RULE_CLONES
+static void prodigy_step(const void *scalars_, int64_t n, float *restrict w, float *restrict g, float *const *state) {
+    const scalars s = *(const scalars *)scalars_;
+    if (s.bfloat16)
+        step_block(true, s, n, w, g, state[0], state[1]);
+    else
+        step_block(false, s, n, w, g, state[0], state[1]);
+}
 
-/* <g, p0 - z> and sum |s|, in the host's fixed order (each tensor's sum of a bfloat16 s is one too); scratch holds one
- * operand. */
-static bool sums(ap_host *host, bool bfloat16, double *inner, double *absolute) {
-    const ap_workload_info *workload = host->call->workload(host);
+AP_RULE_CLONES
+static void prodigy_difference(int64_t n, const float *restrict first, const float *restrict z, float *restrict x) {
+    for (int64_t i = 0; i < n; i++) x[i] = first[i] - z[i];
+}
+AP_RULE_CLONES
+static void prodigy_sign(int64_t n, const float *restrict s, float *restrict x) {
+    for (int64_t i = 0; i < n; i++) x[i] = s[i] < 0 ? -1.0F : 1.0F;
+}
+
+/* <g, p0 - z> and sum |s|. */
+static void estimate(ap_host *host, int64_t n, const float *w, const float *g, float *const *state, double *sum) {
+    float x[AP_RULE_BLOCK];
+    (void)w;
+    prodigy_difference(n, state[3], state[0], x);
+    sum[0] = host->call->dot(host, n, g, x);
+    prodigy_sign(n, state[2], x);
+    sum[1] = host->call->dot(host, n, state[2], x);
+}
+
+/* Moments and the estimate's sums, in one pass (a tensor's sum of a bfloat16 s is one too). */
+static bool moments(ap_host *host, const scalars *x, float clip, double *inner, double *absolute) {
+    const ap_rule_pass pass = {
+        .states = states, .clip = clip, .kernel = prodigy_moments, .scalars = x, .sums = estimate};
+    int params = host->call->workload(host)->params;
     *inner = *absolute = 0;
-    for (int p = 0; p < workload->params; p++) {
-        int64_t n = workload->param[p].size;
-        const float *z = host->call->state(host, "z", p), *first = host->call->state(host, "p0", p);
-        const float *s = host->call->state(host, "s", p);
-        float *x = host->call->scratch(host, 0, n);
-        if (!z || !first || !s || !x) return false;
-        for (int64_t i = 0; i < n; i++) x[i] = first[i] - z[i];
-        *inner += host->call->dot(host, n, host->call->gradient(host, p), x);
-        for (int64_t i = 0; i < n; i++) x[i] = s[i] < 0 ? -1.0F : 1.0F;
-        double sum = host->call->dot(host, n, s, x);
-        *absolute += bfloat16 ? (double)ap_bfloat16((float)sum) : sum;
+    for (int p = 0; p < params; p++) {
+        double sum[2];
+        if (!ap_rule_run(host, p, &pass, sum)) return false;
+        *inner += sum[0];
+        *absolute += x->bfloat16 ? (double)ap_bfloat16((float)sum[1]) : sum[1];
     }
     return true;
 }
@@ -125,7 +153,6 @@ static int update_params(ap_host *host) {
     scalars y = {.beta1 = (float)s.beta1, .one_minus_beta1 = (float)(1 - s.beta1)};
     if (!ap_rule_apply(host, states, AP_NO_GRADIENT, prodigy_extrapolate, &y)) return 1;
     if (!ap_rule_gradient(host, &s, &clip)) return 1;
-    ap_scale_gradients(host, clip);
     int64_t k = host->call->step(host);
     double d = numbers[D], h = ap_schedule_free_rate(host, &s, k), beta3 = sqrt(s.beta2);
     double weight = ap_power((double)(k + 1), s.r);
@@ -140,11 +167,11 @@ static int update_params(ap_host *host) {
                  .epsilon = (float)(d * s.epsilon),
                  .average = (float)(weight / numbers[WEIGHT_SUM]),
                  .bfloat16 = s.float32_state == 0};
-    if (!ap_rule_apply(host, states, 1, prodigy_moments, &x) || !sums(host, x.bfloat16, &inner, &absolute)) return 1;
+    if (!moments(host, &x, clip, &inner, &absolute)) return 1;
     numbers[NUMERATOR] = beta3 * numbers[NUMERATOR] + d * d * h * inner;
     if (absolute > 0) numbers[D] = fmax(d, s.d_coef * numbers[NUMERATOR] / absolute);
     x.step = (float)(numbers[D] * d * h);
-    return ap_rule_apply(host, states, 1, prodigy_step, &x) ? 0 : 1;
+    return ap_rule_apply(host, states, clip, prodigy_step, &x) ? 0 : 1;
 }
 
 const ap_submission ap_submission_schedule_free_prodigy = {

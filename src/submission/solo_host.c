@@ -160,12 +160,21 @@ static float *host_state_array(ap_host *host, const char *name, int64_t n) {
     return named(host, name, ARRAY, (size_t)n * sizeof(float));
 }
 
+static int host_rank(ap_host *host) {
+    const ap_solo_ranks *ranks = solo_of(host)->problem.ranks;
+    return ranks ? ranks->rank : 0;
+}
+
+static int host_ranks(ap_host *host) {
+    const ap_solo_ranks *ranks = solo_of(host)->problem.ranks;
+    return ranks ? ranks->ranks : 1;
+}
+
 static bool host_state_kept_by(ap_host *host, const char *name, int64_t first, int64_t n, int rank) {
-    (void)host;
     (void)name;
     (void)first;
     (void)n;
-    return rank == 0;
+    return rank >= 0 && rank < host_ranks(host);
 }
 
 static void host_matrix_product(ap_host *host, const ap_matrix_product *p) {
@@ -208,25 +217,19 @@ static double host_dot(ap_host *host, int64_t n, const float *x, const float *y)
     return ap_dot_f64((size_t)n, x, y);
 }
 
-static int host_rank(ap_host *host) {
-    (void)host;
-    return 0;
-}
-
 static int host_one(ap_host *host) {
     (void)host;
     return 1;
 }
 
 static bool host_broadcast(ap_host *host, void *bytes, size_t n, int root) {
-    (void)host;
-    (void)bytes;
-    (void)n;
-    return root == 0;
+    const ap_solo_ranks *ranks = solo_of(host)->problem.ranks;
+    return ranks ? ranks->broadcast(ranks->context, bytes, n, root) : root == 0;
 }
 
 static bool host_allgather(ap_host *host, const void *mine, size_t n, void *all) {
-    (void)host;
+    const ap_solo_ranks *ranks = solo_of(host)->problem.ranks;
+    if (ranks) return ranks->allgather(ranks->context, mine, n, all);
     memcpy(all, mine, n);
     return true;
 }
@@ -270,7 +273,7 @@ static const ap_host_calls calls = {
     .loss_and_gradient = host_loss_and_gradient,
     .dot = host_dot,
     .rank = host_rank,
-    .ranks = host_one,
+    .ranks = host_ranks,
     .broadcast = host_broadcast,
     .allgather = host_allgather,
     .step = host_step,
@@ -368,6 +371,10 @@ ap_status ap_solo_step(ap_solo *solo, const ap_submission *submission, ap_error 
     AP_TRY(result(solo, failed, submission->name, "update_params", error));
     solo->step++;
     return AP_OK;
+}
+
+void ap_solo_set_step(ap_solo *solo, int64_t step) {
+    solo->step = step;
 }
 
 /* ---- looking */

@@ -1,6 +1,7 @@
 /* A host in one process, without workload, data and MPI: parameters, a function that gives loss and gradient, and
  * hyperparameters. `algoperf verify --optimizers` and the tests run submissions through it, by the same header as
- * training does. One rank, one thread; nothing is timed; there are no evaluations. Not collective. */
+ * training does. One rank (or, for a benchmark, several), one thread; nothing is timed; there are no evaluations. Not
+ * collective. */
 #ifndef AP_SUBMISSION_SOLO_HOST_H
 #define AP_SUBMISSION_SOLO_HOST_H
 
@@ -11,6 +12,14 @@
 /* The loss at `value` in step `step` (0-based); gradient[p][size] is filled unless `gradient` is NULL. */
 typedef double ap_solo_loss(void *context, int64_t step, float *const *value, float *const *gradient);
 
+/* Several processes with a host each, for measuring: how they reach each other. */
+typedef struct ap_solo_ranks {
+    int rank, ranks;
+    bool (*broadcast)(void *context, void *bytes, size_t n, int root);
+    bool (*allgather)(void *context, const void *mine, size_t n, void *all);
+    void *context;
+} ap_solo_ranks;
+
 typedef struct ap_solo_problem {
     const ap_workload_info *workload; /* borrowed for the host's life, like all here; names, sizes, step_hint */
     const float *const *initial;      /* initial[p][size], copied */
@@ -19,7 +28,8 @@ typedef struct ap_solo_problem {
     int hyperparameters;
     char *const *name; /* as in ap_point */
     const double *value;
-    char *const *text; /* NULL: no hyperparameter is a text */
+    char *const *text;          /* NULL: no hyperparameter is a text */
+    const ap_solo_ranks *ranks; /* NULL: this process alone */
 } ap_solo_problem;
 
 typedef struct ap_solo ap_solo;
@@ -42,6 +52,9 @@ typedef struct ap_scratch {
 } ap_scratch;
 float *ap_scratch_get(ap_scratch *scratch, int slot, int64_t n); /* NULL: out of memory, or no such slot */
 void ap_scratch_free(ap_scratch *scratch);
+
+/* What host->step gives in the next step: a benchmark goes on where a schedule of roots comes round. */
+void ap_solo_set_step(ap_solo *solo, int64_t step);
 
 /* What a test looks at. Borrowed. */
 ap_host *ap_solo_host(ap_solo *solo);

@@ -67,6 +67,7 @@ done
 sed 's/end = "budget"/end = "bugdet"/' end_budget.cfg >wrong_end.cfg
 expect 3 "target, budget" "$ALGOPERF" run wrong_end.cfg
 expect 0 "sinv6" "$ALGOPERF" list
-expect 0 "shampoo_submission" timeout 100 "$ALGOPERF" bench update --quick --algorithm shampoo_submission
-expect 2 "there is none of that name" "$ALGOPERF" bench update --quick --algorithm sinv6
+expect 0 "2 ranks" timeout 100 mpirun -n 2 "$ALGOPERF" bench update --quick --only shampoo_submission,lamb
+expect 2 "sinv6: there is no algorithm of that name" "$ALGOPERF" bench update --quick --only lion,sinv6
+expect 0 "dsyevd" "$ALGOPERF" bench eigen --quick
 done_testing
