@@ -108,6 +108,7 @@ static void prodigy_sign(int64_t n, const float *restrict s, float *restrict x) 
 /* <g, p0 - z> and sum |s|. */
 static void estimate(ap_host *host, int64_t n, const float *w, const float *g, float *const *state, double *sum) {
     float x[AP_RULE_BLOCK];
+    x[0] = 0; /* n is never 0, which a compiler cannot know */
     (void)w;
     prodigy_difference(n, state[3], state[0], x);
     sum[0] = host->call->dot(host, n, g, x);
