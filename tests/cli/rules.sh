@@ -66,6 +66,26 @@ done
   [ "$(wc -l <budget.digests)" -gt "$(wc -l <target.digests)" ] && pass "end = budget goes on" || fail "end = budget: $(tail -n 1 budget.digests)"
 sed 's/end = "budget"/end = "bugdet"/' end_budget.cfg >wrong_end.cfg
 expect 3 "target, budget" "$ALGOPERF" run wrong_end.cfg
+
+# Every kind of wrong search space: file, line and rule, before anything is made.
+others='"one_minus_beta1": {"feasible_points": [0.1]}, "beta2": {"feasible_points": [0.9]}, "weight_decay": {"feasible_points": [0]}, "warmup_factor": {"feasible_points": [0]}'
+point='"beta2": 0.9, "weight_decay": 0, "warmup_factor": 0'
+refuse() { # TEXT SPACE
+  printf "$2" >space.json
+  sed 's/trials = 1/trials = 2/' unknown.cfg >bad_space.cfg
+  expect 3 "$1" "$ALGOPERF" run bad_space.cfg
+}
+refuse "space.json:2: learning_rate has no min" "{$others,\n \"learning_rate\": {\"max\": 1, \"scaling\": \"log\"}}"
+refuse "space.json:2: learning_rate has no max" "{$others,\n \"learning_rate\": {\"min\": 1, \"scaling\": \"log\"}}"
+refuse "space.json:2: min of learning_rate is 2, max is 1" "{$others,\n \"learning_rate\": {\"min\": 2, \"max\": 1, \"scaling\": \"linear\"}}"
+refuse "space.json:2: min of learning_rate is 0 (with log scaling min must be above 0" "{$others,\n \"learning_rate\": {\"min\": 0, \"max\": 1, \"scaling\": \"log\"}}"
+refuse "space.json:2: feasible_points of learning_rate is empty" "{$others,\n \"learning_rate\": {\"feasible_points\": []}}"
+refuse "space.json:1: .*learning_rate is missing" "{$others}"
+refuse "space.json:2: .*no hyperparameter lr" "{$others, \"learning_rate\": {\"feasible_points\": [1]},\n \"lr\": {\"feasible_points\": [1]}}"
+refuse "space.json:2: point 2: .*one_minus_beta1 is missing" "[{\"learning_rate\": 1, \"one_minus_beta1\": 0.1, $point},\n {\"learning_rate\": 1, $point}]"
+refuse "space.json:3: point 2: .*one_minus_beta1 = 7 (must be" "[{\"learning_rate\": 1, \"one_minus_beta1\": 0.1, $point},\n {\"learning_rate\": 1,\n \"one_minus_beta1\": 7, $point}]"
+refuse "a list of 1 points, 2 trials are wanted" "[{\"learning_rate\": 1, \"one_minus_beta1\": 0.1, $point}]"
+[ ! -e "$T/points" ] && pass "no trial was started" || fail "a wrong search space has made results"
 expect 0 "sinv6" "$ALGOPERF" list
 expect 0 "2 ranks" timeout 100 mpirun -n 2 "$ALGOPERF" bench update --quick --only shampoo_submission,lamb
 expect 2 "sinv6: there is no algorithm of that name" "$ALGOPERF" bench update --quick --only lion,sinv6
