@@ -13,7 +13,7 @@ static void merge(ap_blocks *b, const ap_param_info *p) {
     b->order = 0;
     for (int i = 0; i < p->rank; i++) {
         int64_t d = p->shape[i];
-        if (d == 1) continue;
+        if (d == 1 && b->limit > 0) continue;
         if (b->order > 0 && b->extent[b->order - 1] * d <= b->limit)
             b->extent[b->order - 1] *= d;
         else if (b->order < AP_BLOCK_ORDER)

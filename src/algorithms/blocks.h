@@ -18,7 +18,8 @@ typedef struct ap_block {
     int64_t largest;                                        /* extent of the parameter before merging */
 } ap_block;
 
-/* Merging: from the first axis on, a neighbour joins while the product is at most `limit`; axes of 1 vanish. */
+/* Merging: from the first axis on, a neighbour joins while the product is at most `limit`; axes of 1 vanish. limit 0:
+ * the axes stay as they are. */
 typedef struct ap_blocks {
     const ap_workload_info *workload;
     int64_t limit, size; /* limit 0: no merging */

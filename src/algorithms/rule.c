@@ -253,7 +253,8 @@ void ap_scale_gradients(ap_host *host, float factor) {
 
 /* ---- the loop */
 
-/* A thread takes AP_RULE_BLOCK elements at a time: 32 KiB of each array. */
+/* Threads take AP_RULE_BLOCK elements at a time; tensors below this size are not worth a team. */
+enum { WORTH_THREADS = 32768 };
 typedef struct range {
     ap_host *host;
     const ap_rule_pass *pass;
@@ -281,7 +282,7 @@ static void run_block(const range *r, int64_t first) {
 
 static void run_blocks(const range *r, int threads) {
     /* Without OpenMP, and for small tensors (no thread team, no allocation): in order. */
-    if (threads <= 1 || r->n <= 4 * AP_RULE_BLOCK) {
+    if (threads <= 1 || r->n <= WORTH_THREADS) {
         for (int64_t first = 0; first < r->n; first += AP_RULE_BLOCK) run_block(r, first);
         return;
     }

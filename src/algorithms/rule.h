@@ -99,7 +99,7 @@ bool ap_rule_apply_to(ap_host *host, int param, const char *const *states, float
 
 /* A pass in full. `sums`, if any, is called behind the kernel for each piece of at most AP_RULE_BLOCK elements, while
  * it is in cache, and sets sum[0] and sum[1]; the pieces' sums are added in order, however many threads there are. */
-enum { AP_RULE_BLOCK = 8192 };
+enum { AP_RULE_BLOCK = 1024 }; /* 4 KiB of each array: all of a rule's lie in the first cache */
 typedef void ap_rule_sums(ap_host *host, int64_t n, const float *w, const float *g, float *const *states, double *sum);
 typedef struct ap_rule_pass {
     const char *const *states;
