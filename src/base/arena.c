@@ -1,5 +1,6 @@
 #include "base/arena.h"
 #include "base/checked.h"
+#include "base/pages.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -39,10 +40,10 @@ struct ap_arena {
 static block *block_create(size_t capacity) {
     size_t bytes;
     if (!ap_size_add(capacity, sizeof(block), &bytes)) return NULL;
-    block *b = aligned_alloc(ALIGNMENT, bytes); /* capacity and sizeof(block) are multiples of ALIGNMENT */
+    block *b = ap_pages_alloc(&bytes);
     if (!b) return NULL;
-    *b = (block){.capacity = capacity};
-    ASAN_POISON_MEMORY_REGION(b->memory, capacity);
+    *b = (block){.capacity = bytes - sizeof(block)}; /* both are multiples of ALIGNMENT */
+    ASAN_POISON_MEMORY_REGION(b->memory, b->capacity);
     return b;
 }
 

@@ -35,17 +35,17 @@ static double status_bytes(const char *key) {
     return kilobytes * 1024;
 }
 
-/* Of all threads: what other programs take of a busy machine does not count. */
-static double process_cpu_s(void) {
+/* CPU time: what other programs take of a busy machine does not count. */
+static double cpu_clock_s(clockid_t clock) {
     struct timespec t;
-    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    clock_gettime(clock, &t);
     return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
 }
 
 typedef struct result {
     ap_pace_parts parts;
-    double median_s, cpu_s, flops, first_loss, last_loss, peak;
-    double planned_bytes, real_bytes;
+    double median_s, cpu_s, thread_cpu_s, flops, first_loss, last_loss, peak;
+    double planned_bytes, real_bytes; /* of the rank that has most */
     int64_t batch;
     int ranks, shards;
 } result;
@@ -69,18 +69,19 @@ static void print(const settings *set, const result *r) {
     printf("%-32s %10s %8s\n", "rank 0", "ms a step", "share");
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         printf("%-32s %10.2f %7.1f%%\n", rows[i].what, rows[i].s * 1e3, 100 * rows[i].s / own);
-    printf("%-32s %10.2f\n%-32s %10.2f\n%-32s %10.2f\n", "sum", own * 1e3, "median step, slowest rank",
-           r->median_s * 1e3, "CPU time, reading ahead included", r->cpu_s / n * 1e3);
-    const double passes = p->passes_s / n;
+    printf("%-32s %10.2f\n%-32s %10.2f\n%-32s %10.2f\n%-32s %10.2f\n", "sum", own * 1e3, "median step, slowest rank",
+           r->median_s * 1e3, "CPU time of the first thread", r->thread_cpu_s / n * 1e3,
+           "CPU time, reading ahead included", r->cpu_s / n * 1e3);
+    const double passes = p->passes_s / n, cpu_s = set->threads == 1 ? r->thread_cpu_s : r->cpu_s;
     printf(
         "\nmatrix products and convolutions: %.2f GF a step on rank 0; %.1f GF/s over the step, %.1f %% of the fma peak"
         " (%.1f GF/s a core); %.1f GF/s, %.1f %% over the passes; %.1f %% over the CPU time\n",
         r->flops / n * 1e-9, r->flops / n / own * 1e-9, r->flops / n / own * 1e-7 / (r->peak * cores), r->peak,
         r->flops / n / passes * 1e-9, r->flops / n / passes * 1e-7 / (r->peak * cores),
-        r->flops / r->cpu_s * 1e-7 / r->peak);
+        r->flops / cpu_s * 1e-7 / r->peak);
     printf("%.2f examples/s; loss %.4f -> %.4f\n", (double)r->batch / r->median_s, r->first_loss, r->last_loss);
-    printf("peak memory of rank 0: planned %.1f MiB, real %.1f MiB\n", r->planned_bytes / 1048576,
-           r->real_bytes / 1048576);
+    printf("peak memory%s: planned %.1f MiB, real %.1f MiB\n", r->ranks > 1 ? " of the largest rank" : "",
+           r->planned_bytes / 1048576, r->real_bytes / 1048576);
 }
 
 /* What a rank should need: the program before, parameters, optimizer state (nadamw: two more), packed weights (two
@@ -93,12 +94,14 @@ static double planned_bytes(const ap_pace *pace, double before) {
 static ap_status measure_pace(const settings *set, ap_pace *pace, double before, result *r, ap_error *error) {
     double *step_s = malloc((size_t)set->steps * sizeof *step_s);
     if (!step_s) return ap_fail(error, AP_ENVIRONMENT, "out of memory for %lld step times", (long long)set->steps);
-    const double flops = ap_kernels_flops(), cpu_s = process_cpu_s();
+    const double flops = ap_kernels_flops(), cpu_s = cpu_clock_s(CLOCK_PROCESS_CPUTIME_ID),
+                 thread_cpu_s = cpu_clock_s(CLOCK_THREAD_CPUTIME_ID);
     ap_status status = ap_pace_steps(pace, 1, step_s, error);
     r->first_loss = ap_pace_loss(pace);
     if (!status && set->steps > 1) status = ap_pace_steps(pace, set->steps - 1, step_s + 1, error);
     r->flops = ap_kernels_flops() - flops;
-    r->cpu_s = process_cpu_s() - cpu_s;
+    r->cpu_s = cpu_clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_s;
+    r->thread_cpu_s = cpu_clock_s(CLOCK_THREAD_CPUTIME_ID) - thread_cpu_s;
     r->parts = ap_pace_get_parts(pace);
     r->median_s = ap_pace_quantile(step_s, set->steps, 0.5);
     r->last_loss = ap_pace_loss(pace);
@@ -107,6 +110,13 @@ static ap_status measure_pace(const settings *set, ap_pace *pace, double before,
     r->real_bytes = status_bytes("VmHWM:");
     free(step_s);
     return status;
+}
+
+static ap_status largest_memory(ap_group *group, result *r, ap_error *error) {
+    double bytes[] = {r->planned_bytes, r->real_bytes};
+    AP_TRY(ap_group_max_f64(group, bytes, 2, error));
+    r->planned_bytes = bytes[0], r->real_bytes = bytes[1];
+    return AP_OK;
 }
 
 /* The most shards up to 8 that the batch fills. */
@@ -136,6 +146,7 @@ static ap_status measure(const settings *set, ap_error *error) {
                                          .global_batch = set->batch};
         status = ap_pace_open(&options, &pace, error);
         if (!status) status = measure_pace(set, pace, before, &r, error);
+        if (!status) status = largest_memory(group, &r, error);
         r.ranks = ap_group_ranks(group);
         if (!status && ap_group_rank(group) == 0) print(set, &r);
         ap_pace_close(pace);

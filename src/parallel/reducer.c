@@ -4,6 +4,7 @@
 
 #include "base/checked.h"
 #include "base/clock.h"
+#include "base/pages.h"
 
 #include <assert.h>
 #include <limits.h>
@@ -280,9 +281,8 @@ static ap_status check_offsets(int64_t length, int count, const int64_t *offsets
 
 static void *zeroed_array(int64_t length) {
     size_t bytes;
-    if (!ap_size_mul((size_t)length, sizeof(float), &bytes) || !ap_size_add(bytes, ALIGNMENT - 1, &bytes)) return NULL;
-    bytes &= ~(size_t)(ALIGNMENT - 1);
-    void *array = aligned_alloc(ALIGNMENT, bytes);
+    if (!ap_size_mul((size_t)length, sizeof(float), &bytes)) return NULL;
+    void *array = ap_pages_alloc(&bytes);
     if (array) memset(array, 0, bytes); /* also brings the pages in before the clock runs */
     return array;
 }

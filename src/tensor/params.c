@@ -1,6 +1,7 @@
 #include "tensor/params.h"
 
 #include "base/checked.h"
+#include "base/pages.h"
 #include "base/random.h"
 #include "tensor/kernels/gemm.h"
 #include "tensor/kernels/isa.h"
@@ -178,7 +179,7 @@ ap_status ap_params_allocate(ap_params *params, ap_error *error) {
     if (params->values) return ap_fail(error, AP_BUG, "the parameter set is allocated twice");
     size_t count = params->count ? (size_t)params->count : 1;
     size_t bytes = (params->length ? (size_t)params->length : ALIGNMENT) * sizeof(float);
-    float *values = aligned_alloc(64, bytes);
+    float *values = ap_pages_alloc(&bytes);
     packed_matrix(*packed)[AP_PACKED_FORMS] = calloc(count, sizeof *packed);
     digest_record *records = calloc(count, sizeof *records);
     if (!values || !packed || !records) {
@@ -260,8 +261,8 @@ const float *ap_params_packed_as(ap_params *params, int index, ap_packed_form fo
 
     size_t bytes;
     if (floats > packed->capacity) {
-        if (!ap_size_mul(floats, sizeof(float), &bytes) || !ap_size_add(bytes, 63, &bytes)) return NULL;
-        float *data = aligned_alloc(64, bytes / 64 * 64);
+        if (!ap_size_mul(floats, sizeof(float), &bytes)) return NULL;
+        float *data = ap_pages_alloc(&bytes);
         if (!data) return NULL;
         free(packed->data);
         packed->data = data, packed->capacity = floats;

@@ -1,12 +1,12 @@
 #include "base/checked.h"
+#include "base/pages.h"
 #include "tensor/kernels/blocking.h"
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <threads.h>
 
-enum { HUGE_PAGE = 1 << 21, SPARE = 64 /* floats: packing writes whole vectors */ };
+enum { SMALLEST = 1 << 21 /* bytes: one large page */, SPARE = 64 /* floats: packing writes whole vectors */ };
 
 typedef struct slot {
     float *p;
@@ -32,16 +32,13 @@ float *ap_scratch(int which, size_t floats) {
     slot *s = slots + which;
     if (s->p && s->floats >= floats) return s->p;
     size_t bytes;
-    if (!ap_size_add(floats, SPARE, &bytes) || !ap_size_mul(bytes, sizeof(float), &bytes) ||
-        !ap_size_add(bytes, HUGE_PAGE - 1, &bytes))
-        return NULL;
-    bytes -= bytes % HUGE_PAGE;
+    if (!ap_size_add(floats, SPARE, &bytes) || !ap_size_mul(bytes, sizeof(float), &bytes)) return NULL;
+    if (bytes < SMALLEST) bytes = SMALLEST;
     call_once(&once, make_at_thread_exit);
     if (!has_at_thread_exit || tss_set(at_thread_exit, slots) != thrd_success) return NULL;
     free(s->p);
-    s->p = aligned_alloc(HUGE_PAGE, bytes);
+    s->p = ap_pages_alloc(&bytes);
     if (!s->p) return NULL;
-    madvise(s->p, bytes, MADV_HUGEPAGE); /* a wish: a refusal costs nothing but speed */
     memset(s->p, 0, bytes);
     s->floats = bytes / sizeof(float) - SPARE;
     return s->p;
