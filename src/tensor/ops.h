@@ -44,10 +44,11 @@ ap_tensor *ap_add_scaled(ap_tape *tape, ap_tensor *a, float factor, ap_tensor *b
 /* [n, c, h, w] -> [n, h, w, c] */
 ap_tensor *ap_channels_last(ap_tape *tape, ap_tensor *x);
 
-/* Convolution: y [n, oh, ow, k], w [k, c/groups, r, s], b [k] or NULL. oh = (h + top + bottom - r) / stride + 1, ow
- * alike. A stride or groups of 0 means 1. (PyTorch nn.Conv2d.) */
+/* Convolution: y [n, oh, ow, k], w [k, c/groups, r, s], b [k] or NULL. oh = (h + top + bottom - (r - 1) dilation -
+ * 1) / stride + 1, ow alike. A stride, groups or dilation of 0 means 1. In one dimension: h = r = 1. (PyTorch
+ * nn.Conv2d, nn.Conv1d.) */
 typedef struct ap_conv2d_options {
-    int64_t stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right, groups;
+    int64_t stride_h, stride_w, pad_top, pad_left, pad_bottom, pad_right, groups, dilation_h, dilation_w;
 } ap_conv2d_options;
 ap_tensor *ap_conv2d(ap_tape *tape, ap_tensor *x, ap_tensor *w, ap_tensor *b, const ap_conv2d_options *options);
 /* Transposed convolution without padding: x [n, h, w, k], w [k, c, r, s], b [c] or NULL, y [n, (h-1) stride + r, (w-1)

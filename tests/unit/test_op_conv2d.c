@@ -7,14 +7,17 @@ typedef struct dims {
     bool bias;
 } dims;
 
+/* 0 means 1: strides and dilations */
 static int64_t stride_of(int64_t stride) {
     return stride ? stride : 1;
 }
 static int64_t out_h(const dims *d) {
-    return (d->h + d->options.pad_top + d->options.pad_bottom - d->r) / stride_of(d->options.stride_h) + 1;
+    const int64_t window = (d->r - 1) * stride_of(d->options.dilation_h) + 1;
+    return (d->h + d->options.pad_top + d->options.pad_bottom - window) / stride_of(d->options.stride_h) + 1;
 }
 static int64_t out_w(const dims *d) {
-    return (d->w + d->options.pad_left + d->options.pad_right - d->s) / stride_of(d->options.stride_w) + 1;
+    const int64_t window = (d->s - 1) * stride_of(d->options.dilation_w) + 1;
+    return (d->w + d->options.pad_left + d->options.pad_right - window) / stride_of(d->options.stride_w) + 1;
 }
 
 static ap_tensor *op(ap_tape *tape, ap_tensor *const *x, const void *user) {
@@ -32,8 +35,10 @@ static void twin(const double *const *x, double *y, const void *user) {
             double sum = d->bias ? x[2][o] : 0;
             for (int64_t p = 0; p < d->r; p++)
                 for (int64_t q = 0; q < d->s; q++) {
-                    const int64_t h = row * stride_of(d->options.stride_h) + p - d->options.pad_top,
-                                  w = column * stride_of(d->options.stride_w) + q - d->options.pad_left;
+                    const int64_t h = row * stride_of(d->options.stride_h) + p * stride_of(d->options.dilation_h) -
+                                      d->options.pad_top,
+                                  w = column * stride_of(d->options.stride_w) + q * stride_of(d->options.dilation_w) -
+                                      d->options.pad_left;
                     if (h < 0 || h >= d->h || w < 0 || w >= d->w) continue;
                     for (int64_t c = 0; c < cg; c++)
                         sum += x[0][((n * d->h + h) * d->w + w) * d->c + o / kg * cg + c] *
@@ -59,11 +64,15 @@ static void check_dims(dims d) {
 
 static void test_gradients(void) {
     check_dims((dims){2, 5, 4, 3, 4, 3, 3, {.pad_top = 1, .pad_left = 1, .pad_bottom = 1, .pad_right = 1}, true});
-    check_dims((dims){1, 7, 6, 2, 3, 3, 3, {2, 2, 1, 1, 1, 1, 1}, false});
+    check_dims((dims){1, 7, 6, 2, 3, 3, 3, {2, 2, 1, 1, 1, 1, 1, 1, 1}, false});
     check_dims((dims){2, 4, 3, 5, 6, 1, 1, {0}, true});
     check_dims((dims){2, 5, 5, 2, 3, 1, 1, {.stride_h = 2, .stride_w = 2}, false});
     check_dims((dims){1, 6, 8, 2, 5, 3, 4, {.stride_h = 3, .stride_w = 4}, true});
-    check_dims((dims){2, 6, 4, 4, 4, 3, 2, {1, 2, 0, 0, 1, 0, 2}, true});
+    check_dims((dims){2, 6, 4, 4, 4, 3, 2, {1, 2, 0, 0, 1, 0, 2, 1, 1}, true});
+    check_dims((dims){2, 7, 8, 3, 4, 3, 3, {.pad_top = 2, .pad_left = 1, .dilation_h = 2, .dilation_w = 3}, true});
+    check_dims((dims){1, 9, 8, 4, 6, 3, 2, {2, 3, 2, 2, 2, 2, 2, 3, 2}, false});
+    check_dims((dims){2, 1, 12, 5, 5, 1, 4, {.pad_left = 1, .pad_right = 2, .groups = 5}, true});
+    check_dims((dims){1, 5, 6, 3, 3, 3, 3, {2, 1, 1, 2, 1, 2, 3, 1, 2}, true});
 }
 
 /* ---- transposed */

@@ -43,63 +43,162 @@ bool ap_conv_look_at(const ap_conv_window *f, int64_t n0, int64_t n1, ap_conv_vi
     return true;
 }
 
-/* ---- the gather product: forward pass and data gradient
- * out[image, row, x][j] = sum over t < runs, e < run of in[image, row, x][t * hop + e] panels[t * run + e][j] */
+/* ---- the gather product: forward pass and data gradient */
 
+/* out[image, line, column][j] = sum over taps (p, q) inside, e < channels of
+ * in[image, line's p, column's q][e] panels[(p taps + q) channels + e][j]: dense products of the pixels that have the
+ * same taps inside, which the micro-kernels read where they lie. */
 typedef struct gather {
-    int64_t images, rows, width; /* output pixels */
-    int64_t runs, run, hop;
-    const float *in;
-    int64_t in_image, in_row, in_pixel;
-    float *out;
+    ap_conv_axis line, column;
+    int64_t images, line0, line1, width; /* outputs */
+    int64_t channels;
+    const float *in; /* pixel (row0, 0) of the first image */
+    int64_t row0, in_image, in_row, in_pixel;
+    float *out; /* output (0, 0) of the first image */
     int64_t out_image, out_row, out_pixel;
     const float *panels;
     int64_t columns, first_panel, last_panel;
     bool accumulate;
 } gather;
 
-/* Lines line0 .. line1 - 1, runs run0 .. run1 - 1. A tile is part of one line, so its pixels lie a fixed distance apart
- * and the kernel reads them where they are. */
-static void gather_block(const ap_gemm_kernels *kernels, const gather *g, int64_t line0, int64_t line1, int64_t run0,
-                         int64_t run1) {
-    const int64_t tiles = ap_quotient_up(g->width, kernels->rows), length = g->runs * g->run * kernels->width;
-    ap_gemm_tile tile = {.runs = run1 - run0,
-                         .k = g->run,
-                         .hop = g->hop,
-                         .lda = g->in_pixel,
-                         .ldb = kernels->width,
-                         .ldc = g->out_pixel,
-                         .first = run0 == 0 && !g->accumulate};
-    for (int64_t panel = g->first_panel; panel < g->last_panel; panel++) {
-        const int64_t j = panel * kernels->width;
-        tile.columns = (int)ap_smaller(g->columns - j, kernels->width);
-        tile.b = g->panels + panel * length + run0 * g->run * kernels->width;
-        tile.next_b = tile.b + length;
-        ap_gemm_kernel *const *kernel = kernels->by_row[tile.columns > kernels->vector];
-        for (int64_t line = line0; line < line1; line++) {
-            const int64_t image = line / g->rows, row = line % g->rows;
-            const float *in = g->in + image * g->in_image + row * g->in_row + run0 * g->hop;
-            float *out = g->out + image * g->out_image + row * g->out_row + j;
+/* Outputs n0 .. n1 - 1, lines, columns of one panel j, taps p0 .. p1 - 1 of the lines'. */
+typedef struct piece {
+    int64_t n0, n1, p0, p1, j;
+    ap_conv_stretch lines, columns;
+} piece;
+
+/* A direction that a tile may take. */
+typedef struct direction {
+    int64_t count, in, out;
+} direction;
+
+/* Mean height of the tiles that `count` is cut into. */
+static int64_t height_of(const ap_gemm_kernels *kernels, int64_t count) {
+    return count / ap_quotient_up(count, kernels->rows);
+}
+
+/* Columns if they make tall tiles, else what makes the tallest; it is put last. */
+static void choose_direction(const ap_gemm_kernels *kernels, direction d[3]) {
+    int best = 2;
+    for (int i = 1; i >= 0 && 4 * height_of(kernels, d[2].count) < 3 * kernels->rows; i--)
+        if (height_of(kernels, d[i].count) > height_of(kernels, d[best].count)) best = i;
+    const direction chosen = d[best];
+    d[best] = d[2], d[2] = chosen;
+}
+
+/* All tiles of a piece, with the runs that `tile` says. */
+static void walk(const ap_gemm_kernels *kernels, const direction d[3], ap_gemm_tile *tile, const float *in,
+                 float *out) {
+    const int64_t tiles = ap_quotient_up(d[2].count, kernels->rows);
+    ap_gemm_kernel *const *kernel = kernels->by_row[tile->columns > kernels->vector];
+    tile->lda = d[2].in, tile->ldc = d[2].out;
+    for (int64_t i = 0; i < d[0].count; i++)
+        for (int64_t k = 0; k < d[1].count; k++)
             for (int64_t t = 0, x = 0, end; t < tiles; t++, x = end) {
-                end = ap_cut(g->width, tiles, t + 1);
-                tile.a = in + x * g->in_pixel;
-                tile.c = out + x * g->out_pixel;
-                tile.next_c = out + end * g->out_pixel;
-                kernel[end - x](&tile);
-                tile.next_b += tile.runs * g->run * 4;
+                end = ap_cut(d[2].count, tiles, t + 1);
+                tile->a = in + i * d[0].in + k * d[1].in + x * d[2].in;
+                tile->c = out + i * d[0].out + k * d[1].out + x * d[2].out;
+                tile->next_c = t + 1 < tiles ? out + i * d[0].out + k * d[1].out + end * d[2].out
+                                             : out + i * d[0].out + (k + 1) * d[1].out;
+                kernel[end - x](tile);
+                tile->next_b += tile->runs * tile->k * 4;
             }
-        }
+}
+
+static void clear_piece(const gather *g, const piece *p, int64_t columns) {
+    for (int64_t n = p->n0; n < p->n1; n++)
+        for (int64_t i = p->lines.from; i < p->lines.to; i++)
+            for (int64_t x = p->columns.from; x < p->columns.to; x++)
+                memset(g->out + n * g->out_image + i * g->out_row + x * g->out_pixel + p->j, 0,
+                       (size_t)columns * sizeof *g->out);
+}
+
+/* The taps of a line are one run where they lie side by side, else a run each. */
+static void multiply_piece(const ap_gemm_kernels *kernels, const gather *g, const piece *p) {
+    const ap_conv_stretch *l = &p->lines, *c = &p->columns;
+    const int64_t columns = ap_smaller(g->columns - p->j, kernels->width), taps = c->last - c->first,
+                  depth = g->channels * kernels->width, tap = g->column.tap * g->in_pixel;
+    direction d[3] = {{p->n1 - p->n0, g->in_image, g->out_image},
+                      {l->to - l->from, g->line.step * g->in_row, g->out_row},
+                      {c->to - c->from, g->column.step * g->in_pixel, g->out_pixel}};
+    choose_direction(kernels, d);
+    const bool joined = tap == g->channels;
+    const int64_t at = p->n0 * g->in_image + (g->line.start + l->from * g->line.step - g->row0) * g->in_row +
+                       (g->column.start + c->from * g->column.step) * g->in_pixel + c->first * tap;
+    float *out = g->out + p->n0 * g->out_image + l->from * g->out_row + c->from * g->out_pixel + p->j;
+    for (int64_t r = p->p0; r < p->p1; r += joined ? p->p1 - p->p0 : 1) {
+        ap_gemm_tile tile = {.runs = joined ? p->p1 - p->p0 : taps,
+                             .k = joined ? taps * g->channels : g->channels,
+                             .hop = joined ? g->line.tap * g->in_row : tap,
+                             .skip_b = joined ? (g->column.taps - taps) * depth : 0,
+                             .ldb = kernels->width,
+                             .columns = (int)columns,
+                             .first = r == l->first && !g->accumulate};
+        tile.b =
+            g->panels + p->j * g->line.taps * g->column.taps * g->channels + (r * g->column.taps + c->first) * depth;
+        tile.next_b = tile.b + g->line.taps * g->column.taps * depth;
+        walk(kernels, d, &tile, g->in + at + r * g->line.tap * g->in_row, out);
     }
 }
 
-static void gather_all(const ap_gemm_kernels *kernels, const gather *g) {
-    const int64_t lines = g->images * g->rows;
-    const int64_t k_blocks = ap_smaller(ap_quotient_up(g->runs * g->run, NEAR), g->runs);
-    const int64_t line_blocks = ap_quotient_up(lines * g->width, TILES_NEAR);
-    for (int64_t kb = 0; kb < k_blocks; kb++)
-        for (int64_t lb = 0; lb < line_blocks; lb++)
-            gather_block(kernels, g, ap_cut(lines, line_blocks, lb), ap_cut(lines, line_blocks, lb + 1),
-                         ap_cut(g->runs, k_blocks, kb), ap_cut(g->runs, k_blocks, kb + 1));
+/* A part of the outputs, taps p0 .. p1 - 1 of its lines. */
+static void gather_part(const ap_gemm_kernels *kernels, const gather *g, ap_conv_band b, int64_t p0, int64_t p1) {
+    for (int64_t panel = g->first_panel; panel < g->last_panel; panel++)
+        for (int64_t line = b.l0; line < b.l1;) {
+            piece p = {.n0 = b.n0, .n1 = b.n1, .j = panel * kernels->width};
+            p.lines = ap_conv_stretch_at(&g->line, line, b.l1);
+            p.p0 = ap_larger(p0, p.lines.first), p.p1 = ap_smaller(p1, p.lines.last);
+            line = p.lines.to;
+            for (int64_t x = 0; x < g->width; x = p.columns.to) {
+                p.columns = ap_conv_stretch_at(&g->column, x, g->width);
+                const bool empty = p.lines.first == p.lines.last || p.columns.first == p.columns.last;
+                if (empty && p0 == 0 && !g->accumulate)
+                    clear_piece(g, &p, ap_smaller(g->columns - p.j, kernels->width));
+                else if (!empty && p.p0 < p.p1)
+                    multiply_piece(kernels, g, &p);
+            }
+        }
+}
+
+/* Rows a multiple of a page apart meet in few sets of the nearest cache: where tiles go down the lines or over the
+ * images, those that are needed are copied to a line of cache further apart first, if there is memory. */
+static void spread(const ap_gemm_kernels *kernels, gather *g) {
+    enum { PAGE = 1024, LINE = 16 };
+    const bool narrow = 4 * (g->width - 2) < 3 * kernels->rows;
+    const bool lines = g->in_row % PAGE == 0 && g->width <= 4 * kernels->rows,
+               images = narrow && g->images > 1 && g->in_image % PAGE == 0;
+    if ((!lines && !images) || g->line.taps * g->column.taps < 2 || g->column.tap * g->in_pixel != g->channels) return;
+    const int64_t first = g->line.start + g->line0 * g->line.step,
+                  last = g->line.start + (g->line1 - 1) * g->line.step + (g->line.taps - 1) * g->line.tap;
+    const int64_t row0 = ap_larger(0, first), rows = ap_smaller(last + 1, g->line.size) - row0, row = g->in_row + LINE,
+                  image = rows * row + LINE;
+    float *to = rows > 0 ? ap_scratch(AP_SCRATCH_IMAGES, (size_t)(g->images * image)) : NULL;
+    if (!to) return;
+    for (int64_t n = 0; n < g->images; n++)
+        for (int64_t i = 0; i < rows; i++)
+            memcpy(to + n * image + i * row, g->in + n * g->in_image + (row0 + i) * g->in_row,
+                   (size_t)g->in_row * sizeof *to);
+    g->in = to, g->row0 = row0, g->in_image = image, g->in_row = row;
+}
+
+/* Pixels whose tiles go by while a panel is near: as many images as make tall tiles if they are small. */
+static int64_t pixels_near(const ap_gemm_kernels *kernels, const gather *g) {
+    const int64_t pixels = (g->line1 - g->line0) * g->width,
+                  images = ap_quotient_up(g->images, ap_quotient_up(g->images, kernels->rows));
+    return images * pixels <= 4 * TILES_NEAR ? ap_larger(TILES_NEAR, images * pixels) : TILES_NEAR;
+}
+
+static void gather_all(const ap_gemm_kernels *kernels, gather *g) {
+    const int64_t steps = g->line.taps * g->column.taps * g->channels;
+    const int64_t blocks = ap_larger(1, ap_smaller(ap_quotient_up(steps, NEAR), g->line.taps));
+    if (g->line0 >= g->line1 || g->width <= 0) return;
+    spread(kernels, g);
+    const ap_conv_parts parts =
+        ap_conv_parts_of((ap_conv_band){0, g->images, g->line0, g->line1}, g->width, pixels_near(kernels, g));
+    for (int64_t k = 0; k < blocks; k++)
+        for (int64_t i = 0; i < parts.count; i++)
+            gather_part(kernels, g, ap_conv_part_of(&parts, i), ap_cut(g->line.taps, blocks, k),
+                        ap_cut(g->line.taps, blocks, k + 1));
 }
 
 /* ---- packed weights */
@@ -108,21 +207,13 @@ static int64_t panels_of(const ap_gemm_kernels *kernels, int64_t columns) {
     return ap_quotient_up(columns, kernels->width);
 }
 
-/* Window indices of one axis that an input index = `parity` (mod stride) meets: last, last - stride, ... >= 0. */
-typedef struct axis_taps {
-    int64_t last, count;
-} axis_taps;
-static axis_taps taps_of(int64_t size, int64_t stride, int64_t pad, int64_t parity) {
-    const int64_t first = (parity + pad) % stride, count = first < size ? (size - 1 - first) / stride + 1 : 0;
-    return (axis_taps){first + (count - 1) * stride, count};
-}
-
 static int64_t group_size(const ap_conv *v, bool backward) {
     const ap_gemm_kernels *kernels = &ap_kernels_current()->gemm;
     const int64_t cg = v->c / v->groups, kg = v->k / v->groups, rows = v->r * v->s * (backward ? kg : cg);
     return rows * panels_of(kernels, backward ? cg : kg) * kernels->width;
 }
 size_t ap_conv_packed_size(const ap_conv *v, bool backward) {
+    if (ap_conv_is_depthwise(v)) return (size_t)(v->r * v->s * v->c);
     return (size_t)(group_size(v, backward) * v->groups);
 }
 
@@ -163,12 +254,10 @@ static bool pack_backward(const ap_conv *v, const float *weights, float *packed)
     if (moved) move_window_out(v, weights, 0, kg, kg * cg, moved);
     for (int64_t a = 0; a < v->stride_h; a++)
         for (int64_t b = 0; b < v->stride_w; b++) {
-            const axis_taps p = taps_of(v->r, v->stride_h, v->pad_top, a),
-                            q = taps_of(v->s, v->stride_w, v->pad_left, b);
+            const ap_conv_taps p = ap_conv_taps_of_row(v, a), q = ap_conv_taps_of_column(v, b);
             for (int64_t c = 0; c < cg && p.count && q.count; c += kernels->width)
                 for (int64_t t = 0; t < p.count * q.count; t++, packed += kg * kernels->width) {
-                    const int64_t tap =
-                        (p.last - t / q.count * v->stride_h) * v->s + q.last - t % q.count * v->stride_w;
+                    const int64_t tap = (p.last - t / q.count * p.hop) * v->s + q.last - t % q.count * q.hop;
                     kernels->pack_columns((int)ap_smaller(cg - c, kernels->width), kg,
                                           (moved ? moved + tap * kg * cg : weights) + c, cg, packed, kernels->width);
                 }
@@ -179,6 +268,10 @@ static bool pack_backward(const ap_conv *v, const float *weights, float *packed)
 bool ap_conv_pack(const ap_conv *v, bool backward, const float *weights, float *packed) {
     const int64_t group_weights = v->k / v->groups * (v->c / v->groups) * v->r * v->s, size = group_size(v, backward);
     bool done = true;
+    if (ap_conv_is_depthwise(v)) {
+        move_window_out(v, weights, 0, v->c, v->c, packed);
+        return true;
+    }
     for (int64_t g = 0; g < v->groups && done; g++)
         done = backward ? pack_backward(v, weights + g * group_weights, packed + g * size)
                         : pack_forward(v, weights + g * group_weights, packed + g * size);
@@ -238,33 +331,25 @@ static void forward_part(int64_t index, void *context) {
     const ap_conv_band b = ap_conv_part_of(&p->bands, index / p->panel_parts);
     const int64_t first = ap_cut(panels, p->panel_parts, index % p->panel_parts),
                   last = ap_cut(panels, p->panel_parts, index % p->panel_parts + 1);
-    for (int64_t g = 0; g < v->groups; g++) {
-        ap_conv_window f = {.x = p->in + g * cg,
-                            .h = v->h,
-                            .w = v->w,
-                            .all = v->c,
-                            .channels = cg,
-                            .row0 = b.l0 * v->stride_h - v->pad_top,
-                            .rows = (b.l1 - b.l0 - 1) * v->stride_h + v->r,
-                            .col0 = -v->pad_left,
-                            .columns = (v->ow - 1) * v->stride_w + v->s};
-        ap_conv_view in;
-        if (!p->packed || !ap_conv_look_at(&f, b.n0, b.n1, &in)) {
+    if (!p->packed) {
+        for (int64_t g = 0; g < v->groups; g++)
             forward_by_definition(p, b, g * kg + first * p->kernels->width,
                                   g * kg + ap_smaller(kg, last * p->kernels->width));
-            continue;
-        }
-        gather_all(p->kernels, &(gather){.images = b.n1 - b.n0,
-                                         .rows = b.l1 - b.l0,
+        return;
+    }
+    for (int64_t g = 0; g < v->groups; g++)
+        gather_all(p->kernels, &(gather){.line = ap_conv_forward_line(v),
+                                         .column = ap_conv_forward_column(v),
+                                         .images = b.n1 - b.n0,
+                                         .line0 = b.l0,
+                                         .line1 = b.l1,
                                          .width = v->ow,
-                                         .runs = v->r,
-                                         .run = v->s * cg,
-                                         .hop = in.row,
-                                         .in = in.p,
-                                         .in_image = in.image,
-                                         .in_row = v->stride_h * in.row,
-                                         .in_pixel = v->stride_w * in.pixel,
-                                         .out = p->out + (b.n0 * v->oh + b.l0) * v->ow * v->k + g * kg,
+                                         .channels = cg,
+                                         .in = p->in + b.n0 * v->h * v->w * v->c + g * cg,
+                                         .in_image = v->h * v->w * v->c,
+                                         .in_row = v->w * v->c,
+                                         .in_pixel = v->c,
+                                         .out = p->out + b.n0 * v->oh * v->ow * v->k + g * kg,
                                          .out_image = v->oh * v->ow * v->k,
                                          .out_row = v->ow * v->k,
                                          .out_pixel = v->k,
@@ -273,7 +358,6 @@ static void forward_part(int64_t index, void *context) {
                                          .first_panel = first,
                                          .last_panel = last,
                                          .accumulate = p->accumulate});
-    }
 }
 
 static void count(const ap_conv *v) {
@@ -311,6 +395,10 @@ void ap_conv_forward(ap_math math, const ap_conv *v, const float *x, const float
               .packed = packed ? packed : pack_now(v, false, weights),
               .out = y,
               .accumulate = accumulate};
+    if (p.packed && ap_conv_is_depthwise(v)) {
+        ap_conv_depthwise_forward(v, x, p.packed, accumulate, y);
+        return;
+    }
     plan(&p, v->oh, v->ow, panels_of(p.kernels, v->k / v->groups));
     ap_kernels_for(ap_conv_threads(v), p.bands.count * p.panel_parts, forward_part, &p);
 }
@@ -328,48 +416,35 @@ static void data_by_definition(const pass *p, ap_conv_band b, int64_t c0, int64_
                 }
 }
 
-/* Pixels that no window meets. */
-static void clear_columns(const pass *p, ap_conv_band b, int64_t c0, int64_t c1) {
-    const ap_conv *v = p->conv;
-    for (int64_t n = b.n0; n < b.n1; n++)
-        for (int64_t i = b.l0 * v->w; i < b.l1 * v->w; i++)
-            memset(p->out + (n * v->h * v->w + i) * v->c + c0, 0, (size_t)(c1 - c0) * sizeof(float));
-}
-
-/* One group of a band: for each parity of (h, w) a dense product, over the same view of dy. */
-static void data_parities(const pass *p, ap_conv_band b, int64_t group, const ap_conv_window *f, const ap_conv_view *in,
-                          int64_t first, int64_t last) {
+/* One group of a band: for each parity of (h, w) a dense product, over the same dy. */
+static void data_parities(const pass *p, ap_conv_band b, int64_t group, int64_t first, int64_t last) {
     const ap_conv *v = p->conv;
     const int64_t cg = v->c / v->groups, kg = v->k / v->groups;
     const float *panels = p->packed + group * group_size(v, true);
     for (int64_t a = 0; a < v->stride_h; a++)
         for (int64_t e = 0; e < v->stride_w; e++) {
-            const axis_taps r = taps_of(v->r, v->stride_h, v->pad_top, a),
-                            s = taps_of(v->s, v->stride_w, v->pad_left, e);
-            if (!r.count || !s.count) continue;
-            const int64_t h0 = b.l0 + (a - b.l0 % v->stride_h + v->stride_h) % v->stride_h;
-            const int64_t row = ap_conv_floor_div(h0 + v->pad_top - r.last, v->stride_h) - f->row0;
-            const int64_t column = ap_conv_floor_div(e + v->pad_left - s.last, v->stride_w) - f->col0;
-            if (h0 < b.l1 && e < v->w)
-                gather_all(p->kernels, &(gather){.images = b.n1 - b.n0,
-                                                 .rows = ap_quotient_up(b.l1 - h0, v->stride_h),
-                                                 .width = ap_quotient_up(v->w - e, v->stride_w),
-                                                 .runs = r.count,
-                                                 .run = s.count * kg,
-                                                 .hop = in->row,
-                                                 .in = in->p + row * in->row + column * in->pixel,
-                                                 .in_image = in->image,
-                                                 .in_row = in->row,
-                                                 .in_pixel = in->pixel,
-                                                 .out = p->out + ((b.n0 * v->h + h0) * v->w + e) * v->c + group * cg,
-                                                 .out_image = v->h * v->w * v->c,
-                                                 .out_row = v->stride_h * v->w * v->c,
-                                                 .out_pixel = v->stride_w * v->c,
-                                                 .panels = panels,
-                                                 .columns = cg,
-                                                 .first_panel = first,
-                                                 .last_panel = last,
-                                                 .accumulate = p->accumulate});
+            const ap_conv_taps r = ap_conv_taps_of_row(v, a), s = ap_conv_taps_of_column(v, e);
+            gather_all(p->kernels,
+                       &(gather){.line = ap_conv_data_line(v, a),
+                                 .column = ap_conv_data_column(v, e),
+                                 .images = b.n1 - b.n0,
+                                 .line0 = ap_quotient_up(ap_larger(0, b.l0 - a), v->stride_h),
+                                 .line1 = ap_quotient_up(ap_larger(0, b.l1 - a), v->stride_h),
+                                 .width = ap_quotient_up(ap_larger(0, v->w - e), v->stride_w),
+                                 .channels = kg,
+                                 .in = p->in + b.n0 * v->oh * v->ow * v->k + group * kg,
+                                 .in_image = v->oh * v->ow * v->k,
+                                 .in_row = v->ow * v->k,
+                                 .in_pixel = v->k,
+                                 .out = p->out + b.n0 * v->h * v->w * v->c + (a * v->w + e) * v->c + group * cg,
+                                 .out_image = v->h * v->w * v->c,
+                                 .out_row = v->stride_h * v->w * v->c,
+                                 .out_pixel = v->stride_w * v->c,
+                                 .panels = panels,
+                                 .columns = cg,
+                                 .first_panel = first,
+                                 .last_panel = last,
+                                 .accumulate = p->accumulate});
             panels += r.count * s.count * kg * panels_of(p->kernels, cg) * p->kernels->width;
         }
 }
@@ -377,30 +452,16 @@ static void data_parities(const pass *p, ap_conv_band b, int64_t group, const ap
 static void data_part(int64_t index, void *context) {
     const pass *p = context;
     const ap_conv *v = p->conv;
-    const int64_t cg = v->c / v->groups, kg = v->k / v->groups, panels = panels_of(p->kernels, cg);
+    const int64_t cg = v->c / v->groups, panels = panels_of(p->kernels, cg);
     const ap_conv_band b = ap_conv_part_of(&p->bands, index / p->panel_parts);
     const int64_t first = ap_cut(panels, p->panel_parts, index % p->panel_parts),
                   last = ap_cut(panels, p->panel_parts, index % p->panel_parts + 1);
-    const int64_t row0 = ap_conv_floor_div(b.l0 + v->pad_top - (v->r - 1), v->stride_h),
-                  col0 = ap_conv_floor_div(v->pad_left - (v->s - 1), v->stride_w);
     for (int64_t g = 0; g < v->groups; g++) {
-        const int64_t c0 = g * cg + first * p->kernels->width, c1 = g * cg + ap_smaller(cg, last * p->kernels->width);
-        const ap_conv_window f = {.x = p->in + g * kg,
-                                  .h = v->oh,
-                                  .w = v->ow,
-                                  .all = v->k,
-                                  .channels = kg,
-                                  .row0 = row0,
-                                  .rows = (b.l1 - 1 + v->pad_top) / v->stride_h - row0 + 1,
-                                  .col0 = col0,
-                                  .columns = (v->w - 1 + v->pad_left) / v->stride_w - col0 + 1};
-        ap_conv_view in;
-        if (!p->packed || !ap_conv_look_at(&f, b.n0, b.n1, &in)) {
-            data_by_definition(p, b, c0, c1);
-            continue;
-        }
-        if (!p->accumulate && (v->r < v->stride_h || v->s < v->stride_w)) clear_columns(p, b, c0, c1);
-        data_parities(p, b, g, &f, &in, first, last);
+        if (p->packed)
+            data_parities(p, b, g, first, last);
+        else
+            data_by_definition(p, b, g * cg + first * p->kernels->width,
+                               g * cg + ap_smaller(cg, last * p->kernels->width));
     }
 }
 
@@ -428,6 +489,10 @@ void ap_conv_data_gradient(ap_math math, const ap_conv *v, const float *dy, cons
               .packed = packed ? packed : pack_now(v, true, weights),
               .out = dx,
               .accumulate = accumulate};
+    if (p.packed && ap_conv_is_depthwise(v)) {
+        ap_conv_depthwise_data(v, dy, p.packed, accumulate, dx);
+        return;
+    }
     plan(&p, v->h, v->w, panels_of(p.kernels, v->c / v->groups));
     ap_kernels_for(ap_conv_threads(v), p.bands.count * p.panel_parts, data_part, &p);
 }

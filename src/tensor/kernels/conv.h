@@ -1,7 +1,8 @@
 /* Two-dimensional convolution, channels last, with a written order of every sum (design decision 1).
  *
  *     x [n, h, w, c]      y [n, oh, ow, k]      weights [k, c/groups, r, s] (as published)
- *     y[n, i, j, o] = sum over (p, q, c) of x[n, i*stride_h + p - pad_top, j*stride_w + q - pad_left, c] w[o, c, p, q]
+ *     y[n, i, j, o] = sum over (p, q, c) of x[n, i*stride_h + p*dilation_h - pad_top,
+ *                                            j*stride_w + q*dilation_w - pad_left, c] w[o, c, p, q]
  *
  * ORDER. One fma chain per element, from +0, or from what is there if `accumulate`:
  *     y[n, i, j, o]   over (p, q, c) increasing
@@ -10,12 +11,14 @@
  *                     many as have AP_GEMM_CHUNK pixels together; of an image with more, whole lines, as many as have
  *                     that (at least one). Chunks are folded by the binary tree of ap_gemm_long_k, then added to dw if
  *                     `accumulate`.
- * A pixel outside the image is a factor +0 and belongs to the chain.
+ * Pixels outside the image do not belong to a chain; only in the weight gradient a pixel beside the image, in a line
+ * of it, is a factor +0 that does.
  *
- * No im2col matrix: a zero-padded copy of a few lines makes the window of a pixel r runs of s*c floats at a fixed
- * distance, which the micro-kernels of ap_gemm walk where they lie. A data gradient with strides is stride_h * stride_w
- * dense ones that write interleaved pixels. Winograd and FFT would be other sums. Threads split outputs. Not
- * collective. */
+ * No im2col matrix: the window of a pixel is r runs of s*c floats at a fixed distance, which the micro-kernels of
+ * ap_gemm walk where they lie, and pixels whose windows leave the image in the same way make up a product of their own
+ * (so padding costs nothing; the weight gradient works on a copy with zeros beside the lines). A data gradient with
+ * strides is stride_h * stride_w dense ones that write interleaved pixels. Winograd and FFT would be other sums.
+ * Threads split outputs. Not collective. */
 #ifndef AP_KERNELS_CONV_H
 #define AP_KERNELS_CONV_H
 
@@ -27,8 +30,16 @@ typedef struct ap_conv {
     int64_t stride_h, stride_w;
     int64_t pad_top, pad_left; /* zeros before the image; behind it there are as many as oh and ow need */
     int64_t oh, ow;
-    int64_t groups; /* divides c and k */
+    int64_t groups;                 /* divides c and k */
+    int64_t dilation_h, dilation_w; /* distance of the window's pixels; 0 means 1 */
 } ap_conv;
+
+static inline int64_t ap_conv_dilation_h(const ap_conv *conv) {
+    return conv->dilation_h ? conv->dilation_h : 1;
+}
+static inline int64_t ap_conv_dilation_w(const ap_conv *conv) {
+    return conv->dilation_w ? conv->dilation_w : 1;
+}
 
 /* None of these can fail: without memory for scratch they are slower and give the same bits. `packed`: from
  * ap_conv_pack, or NULL (packed for the call). With AP_MATH_BLAS windows of 1 x 1 with stride 1 go to OpenBLAS, which
@@ -41,8 +52,8 @@ void ap_conv_weight_gradient(ap_math math, const ap_conv *conv, const float *x, 
                              float *dw);
 
 /* Weights as the forward pass or (backward) the data gradient reads them, once a step. They depend on the extents c, k,
- * r, s, strides, paddings and groups only. Floats needed; the packing, false without memory for scratch. The layout
- * belongs to the ISA in use. */
+ * r, s, strides, paddings, dilations and groups only. Floats needed; the packing, false without memory for scratch. The
+ * layout belongs to the ISA in use. */
 size_t ap_conv_packed_size(const ap_conv *conv, bool backward);
 bool ap_conv_pack(const ap_conv *conv, bool backward, const float *weights, float *packed);
 

@@ -1,5 +1,6 @@
-/* Inside kernels/: what the files of the convolution share. conv_reference.c: the definition; conv.c: forward pass and
- * data gradient; conv_weights.c: weight gradient. */
+/* Inside kernels/: what the files of the convolution share. conv_reference.c: the definition; conv_axes.c: which pixels
+ * a window meets; conv.c: forward pass and data gradient; conv_weights.c: weight gradient; conv_depthwise.c: all three
+ * where every channel is a group. */
 #ifndef AP_KERNELS_CONV_PARTS_H
 #define AP_KERNELS_CONV_PARTS_H
 
@@ -24,6 +25,32 @@ ap_conv_band ap_conv_part_of(const ap_conv_parts *parts, int64_t index);
 ap_conv_parts ap_conv_chunks_of(const ap_conv *conv);
 enum { AP_CONV_LEVELS = 52 };
 
+/* ---- axes */
+
+/* Output x meets the inputs start + x step + t tap, t < taps; those in 0 .. size - 1 belong to its chain. Of a data
+ * gradient: the inputs are dy's, and output x stands for the pixel parity + stride x. */
+typedef struct ap_conv_axis {
+    int64_t step, start, tap, taps, size;
+} ap_conv_axis;
+ap_conv_axis ap_conv_forward_line(const ap_conv *conv);
+ap_conv_axis ap_conv_forward_column(const ap_conv *conv);
+ap_conv_axis ap_conv_data_line(const ap_conv *conv, int64_t parity);
+ap_conv_axis ap_conv_data_column(const ap_conv *conv, int64_t parity);
+
+/* Window indices of one axis that a pixel = `parity` (mod stride) meets, in the order of increasing outputs: last, last
+ * - hop, ..., `count` of them; from one to the next the output index grows by `out`. */
+typedef struct ap_conv_taps {
+    int64_t last, hop, count, out;
+} ap_conv_taps;
+ap_conv_taps ap_conv_taps_of_row(const ap_conv *conv, int64_t parity);
+ap_conv_taps ap_conv_taps_of_column(const ap_conv *conv, int64_t parity);
+
+/* Outputs from .. to - 1 with the same taps first .. last - 1 inside, from x on, before `end`. */
+typedef struct ap_conv_stretch {
+    int64_t from, to, first, last;
+} ap_conv_stretch;
+ap_conv_stretch ap_conv_stretch_at(const ap_conv_axis *axis, int64_t x, int64_t end);
+
 /* ---- what the micro-kernels see of an image */
 
 /* Rows row0 .. and columns col0 .. of images n0 .. n1 - 1 of x [.., h, w, all channels], `channels` of them: where they
@@ -46,6 +73,19 @@ float ap_conv_data_element(const ap_conv *conv, const float *dy, const float *we
                            int64_t c, float sum);
 void ap_conv_weights_by_definition(const ap_conv *conv, const float *x, const float *dy, int64_t group, bool accumulate,
                                    float *dw);
+
+/* ---- every channel a group; `packed` and partial weights [r, s, c] */
+
+static inline bool ap_conv_is_depthwise(const ap_conv *conv) {
+    return conv->groups > 1 && conv->groups == conv->c && conv->groups == conv->k;
+}
+void ap_conv_depthwise_forward(const ap_conv *conv, const float *x, const float *packed, bool accumulate, float *y);
+void ap_conv_depthwise_data(const ap_conv *conv, const float *dy, const float *packed, bool accumulate, float *dx);
+/* False, and dw untouched, without memory. */
+bool ap_conv_depthwise_weights(const ap_conv *conv, const float *x, const float *dy, bool accumulate, float *dw);
+
+/* Levels of the tree over `chunks` chunks. */
+int ap_conv_levels_for(int64_t chunks);
 
 int64_t ap_conv_floor_div(int64_t a, int64_t b);
 int ap_conv_threads(const ap_conv *conv);       /* that its work is worth */

@@ -25,23 +25,22 @@ ap_conv_band ap_conv_part_of(const ap_conv_parts *p, int64_t index) {
 
 /* ---- the definition */
 
-/* The element of x under the window, +0 outside the image. */
-static float pixel_or_zero(const float *x, int64_t n, int64_t h, int64_t w, int64_t height, int64_t width,
-                           int64_t channels, int64_t c) {
-    if (h < 0 || h >= height || w < 0 || w >= width) return 0;
-    return x[((n * height + h) * width + w) * channels + c];
+static bool inside(int64_t h, int64_t w, int64_t height, int64_t width) {
+    return h >= 0 && h < height && w >= 0 && w < width;
 }
 
 float ap_conv_forward_element(const ap_conv *v, const float *x, const float *weights, int64_t n, int64_t i, int64_t j,
                               int64_t o, float sum) {
     const int64_t cg = v->c / v->groups, c0 = o / (v->k / v->groups) * cg;
     for (int64_t p = 0; p < v->r; p++)
-        for (int64_t q = 0; q < v->s; q++)
-            for (int64_t c = 0; c < cg; c++) {
-                const float a = pixel_or_zero(x, n, i * v->stride_h + p - v->pad_top, j * v->stride_w + q - v->pad_left,
-                                              v->h, v->w, v->c, c0 + c);
-                sum = __builtin_fmaf(a, weights[((o * cg + c) * v->r + p) * v->s + q], sum);
-            }
+        for (int64_t q = 0; q < v->s; q++) {
+            const int64_t h = i * v->stride_h + p * ap_conv_dilation_h(v) - v->pad_top,
+                          w = j * v->stride_w + q * ap_conv_dilation_w(v) - v->pad_left;
+            if (!inside(h, w, v->h, v->w)) continue;
+            for (int64_t c = 0; c < cg; c++)
+                sum = __builtin_fmaf(x[((n * v->h + h) * v->w + w) * v->c + c0 + c],
+                                     weights[((o * cg + c) * v->r + p) * v->s + q], sum);
+        }
     return sum;
 }
 
@@ -65,13 +64,12 @@ float ap_conv_data_element(const ap_conv *v, const float *dy, const float *weigh
     const int64_t cg = v->c / v->groups, kg = v->k / v->groups, group = c / cg;
     for (int64_t p = v->r - 1; p >= 0; p--)
         for (int64_t q = v->s - 1; q >= 0; q--) {
-            const int64_t i = h + v->pad_top - p, j = w + v->pad_left - q;
-            if (i % v->stride_h || j % v->stride_w) continue;
-            for (int64_t o = group * kg; o < (group + 1) * kg; o++) {
-                const float a = pixel_or_zero(dy, n, ap_conv_floor_div(i, v->stride_h),
-                                              ap_conv_floor_div(j, v->stride_w), v->oh, v->ow, v->k, o);
-                sum = __builtin_fmaf(a, weights[((o * cg + c % cg) * v->r + p) * v->s + q], sum);
-            }
+            const int64_t i = h + v->pad_top - p * ap_conv_dilation_h(v),
+                          j = w + v->pad_left - q * ap_conv_dilation_w(v);
+            if (i % v->stride_h || j % v->stride_w || !inside(i / v->stride_h, j / v->stride_w, v->oh, v->ow)) continue;
+            for (int64_t o = group * kg; o < (group + 1) * kg; o++)
+                sum = __builtin_fmaf(dy[((n * v->oh + i / v->stride_h) * v->ow + j / v->stride_w) * v->k + o],
+                                     weights[((o * cg + c % cg) * v->r + p) * v->s + q], sum);
         }
     return sum;
 }
@@ -93,8 +91,10 @@ static float weight_chain(const ap_conv *v, const float *x, const float *dy, ap_
     for (int64_t n = b.n0; n < b.n1; n++)
         for (int64_t i = b.l0; i < b.l1; i++)
             for (int64_t j = 0; j < v->ow; j++) {
-                const float a = pixel_or_zero(x, n, i * v->stride_h + p - v->pad_top, j * v->stride_w + q - v->pad_left,
-                                              v->h, v->w, v->c, c);
+                const int64_t h = i * v->stride_h + p * ap_conv_dilation_h(v) - v->pad_top,
+                              w = j * v->stride_w + q * ap_conv_dilation_w(v) - v->pad_left;
+                if (h < 0 || h >= v->h) continue;
+                const float a = w < 0 || w >= v->w ? 0 : x[((n * v->h + h) * v->w + w) * v->c + c];
                 sum = __builtin_fmaf(a, dy[((n * v->oh + i) * v->ow + j) * v->k + o], sum);
             }
     return sum;

@@ -14,13 +14,16 @@ enum {
     MOST_THREADS = 256,
 };
 
-/* One group: partial results [r][s * cg][kg], folded chunk by chunk. A thread takes rows row0 .. row1 - 1 of s * cg. */
+/* One group: partial results [r][s * cg][kg], folded chunk by chunk. Taps that lie side by side are one run of the
+ * window: with a dilation of the columns each tap is one, else each line. A thread takes rows row0 .. row1 - 1 of a
+ * run. */
 typedef struct weights_pass {
     const ap_conv *conv;
     const ap_gemm_kernels *kernels;
     const float *x, *dy; /* at the group's first channel */
-    float *partial;      /* [levels][r][s * cg][kg] */
+    float *partial;      /* [levels][runs][run][kg] */
     int64_t size;        /* of one */
+    int64_t runs, run;
     int64_t row_parts;
     bool *failed;
 } weights_pass;
@@ -33,53 +36,69 @@ static ap_conv_window patch_window(const weights_pass *p, ap_conv_band b) {
                             .all = v->c,
                             .channels = v->c / v->groups,
                             .row0 = b.l0 * v->stride_h - v->pad_top,
-                            .rows = (b.l1 - b.l0 - 1) * v->stride_h + v->r,
+                            .rows = (b.l1 - b.l0 - 1) * v->stride_h + (v->r - 1) * ap_conv_dilation_h(v) + 1,
                             .col0 = -v->pad_left,
-                            .columns = (v->ow - 1) * v->stride_w + v->s};
+                            .columns = (v->ow - 1) * v->stride_w + (v->s - 1) * ap_conv_dilation_w(v) + 1};
 }
 
-/* Few panels: the kernel reads patches where they lie, image by image; a run is a line of pixels. */
-static void multiply_lying(const weights_pass *p, ap_conv_band b, const ap_conv_view *in, const float *packed_dy,
-                           int64_t row0, int64_t row1, bool first, float *out) {
+/* A run over the lines of a band that see it inside the image: the others do not belong to its chains. */
+typedef struct lines_of_run {
+    int64_t first, count; /* of the band's lines */
+    const float *in;      /* under the run in the first one's first pixel */
+} lines_of_run;
+
+static lines_of_run lines_of(const weights_pass *p, ap_conv_band b, const ap_conv_view *in, int64_t index) {
+    const ap_conv *v = p->conv;
+    const int64_t each = p->runs / v->r, row = index / each * ap_conv_dilation_h(v) - v->pad_top,
+                  column = index % each * ap_conv_dilation_w(v);
+    const int64_t from = row < 0 ? ap_quotient_up(-row, v->stride_h) : 0,
+                  to = v->h > row ? (v->h - 1 - row) / v->stride_h + 1 : 0;
+    lines_of_run l = {.first = ap_larger(from, b.l0) - b.l0};
+    l.count = ap_larger(0, ap_smaller(to, b.l1) - b.l0 - l.first);
+    if (l.count > 0) l.in = in->p + (l.first * v->stride_h + row + v->pad_top) * in->row + column * in->pixel;
+    return l;
+}
+
+/* Few panels: the kernel reads patches where they lie, image by image, line by line of pixels. */
+static void multiply_lying(const weights_pass *p, ap_conv_band b, const ap_conv_view *in, const lines_of_run *l,
+                           const float *packed_dy, int64_t rows, bool first, float *out) {
     const ap_conv *v = p->conv;
     const ap_gemm_kernels *kernels = p->kernels;
-    const int64_t kg = v->k / v->groups, run = v->s * (v->c / v->groups), lines = b.l1 - b.l0,
-                  pixels = (b.n1 - b.n0) * lines * v->ow, tiles = ap_quotient_up(row1 - row0, kernels->rows);
-    ap_gemm_tile tile = {.runs = lines,
+    const int64_t kg = v->k / v->groups, lines = b.l1 - b.l0, pixels = (b.n1 - b.n0) * lines * v->ow,
+                  tiles = ap_quotient_up(rows, kernels->rows);
+    ap_gemm_tile tile = {.runs = l->count,
                          .k = v->ow,
                          .hop = v->stride_h * in->row,
                          .lda = v->stride_w * in->pixel,
                          .ldb = kernels->width,
                          .ldc = kg};
     for (int64_t image = 0; image < b.n1 - b.n0; image++)
-        for (int64_t r = 0; r < v->r; r++)
-            for (int64_t t = 0; t < tiles; t++) {
-                const int64_t m = row0 + ap_cut(row1 - row0, tiles, t),
-                              rows = row0 + ap_cut(row1 - row0, tiles, t + 1) - m;
-                tile.a = in->p + image * in->image + r * in->row + m;
-                tile.first = first && image == 0;
-                for (int64_t j = 0; j < kg; j += kernels->width) {
-                    tile.columns = (int)ap_smaller(kg - j, kernels->width);
-                    tile.b = packed_dy + j * pixels + image * lines * v->ow * kernels->width;
-                    tile.c = out + (r * run + m) * kg + j;
-                    tile.next_c = tile.c + kernels->width;
-                    tile.next_b = tile.b + pixels * kernels->width;
-                    kernels->by_column[tile.columns > kernels->vector][rows](&tile);
-                }
+        for (int64_t t = 0; t < tiles; t++) {
+            const int64_t m = ap_cut(rows, tiles, t), height = ap_cut(rows, tiles, t + 1) - m;
+            tile.a = l->in + image * in->image + m;
+            tile.first = first && image == 0;
+            for (int64_t j = 0; j < kg; j += kernels->width) {
+                tile.columns = (int)ap_smaller(kg - j, kernels->width);
+                tile.b = packed_dy + j * pixels + (image * lines + l->first) * v->ow * kernels->width;
+                tile.c = out + m * kg + j;
+                tile.next_c = tile.c + kernels->width;
+                tile.next_b = tile.b + pixels * kernels->width;
+                kernels->by_column[tile.columns > kernels->vector][height](&tile);
             }
+        }
 }
 
-/* Rows m .. m + rows - 1 of the patches of all pixels of the band, as tiles for the kernels. */
-static void pack_patches(const weights_pass *p, ap_conv_band b, const ap_conv_view *in, int64_t r, int64_t m,
-                         int64_t rows, float *out) {
+/* Rows m .. m + rows - 1 of the patches of all pixels of the lines, as tiles for the kernels. */
+static void pack_patches(const weights_pass *p, ap_conv_band b, const ap_conv_view *in, const lines_of_run *l,
+                         int64_t m, int64_t rows, float *out) {
     const ap_conv *v = p->conv;
-    const int64_t tiles = ap_quotient_up(rows, p->kernels->rows), pixels = (b.n1 - b.n0) * (b.l1 - b.l0) * v->ow;
+    const int64_t tiles = ap_quotient_up(rows, p->kernels->rows), pixels = (b.n1 - b.n0) * l->count * v->ow;
     int64_t k = 0;
     for (int64_t image = 0; image < b.n1 - b.n0; image++)
-        for (int64_t line = 0; line < b.l1 - b.l0; line++)
+        for (int64_t line = 0; line < l->count; line++)
             for (int64_t x = 0, count; x < v->ow; x += count, k += count) {
                 const float *source =
-                    in->p + image * in->image + (line * v->stride_h + r) * in->row + x * v->stride_w * in->pixel + m;
+                    l->in + image * in->image + line * v->stride_h * in->row + x * v->stride_w * in->pixel + m;
                 count = ap_smaller(LINE, v->ow - x);
                 for (int64_t t = 0; t < tiles; t++) {
                     const int64_t i = ap_cut(rows, tiles, t), height = ap_cut(rows, tiles, t + 1) - i;
@@ -90,28 +109,29 @@ static void pack_patches(const weights_pass *p, ap_conv_band b, const ap_conv_vi
 }
 
 /* Many panels: each patch is packed once and used by all of them. */
-static void multiply_packed(const weights_pass *p, ap_conv_band b, const ap_conv_view *in, const float *packed_dy,
-                            float *patches, int64_t row0, int64_t row1, bool first, float *out) {
+static void multiply_packed(const weights_pass *p, ap_conv_band b, const ap_conv_view *in, const lines_of_run *l,
+                            const float *packed_dy, float *patches, int64_t all_rows, bool first, float *out) {
     const ap_conv *v = p->conv;
     const ap_gemm_kernels *kernels = p->kernels;
-    const int64_t kg = v->k / v->groups, run = v->s * (v->c / v->groups),
-                  pixels = (b.n1 - b.n0) * (b.l1 - b.l0) * v->ow, blocks = ap_quotient_up(row1 - row0, ROWS_NEAR);
-    for (int64_t index = 0; index < v->r * blocks; index++) {
-        const int64_t r = index / blocks, m = row0 + ap_cut(row1 - row0, blocks, index % blocks),
-                      rows = row0 + ap_cut(row1 - row0, blocks, index % blocks + 1) - m,
+    const int64_t kg = v->k / v->groups, lines = b.l1 - b.l0, pixels = (b.n1 - b.n0) * lines * v->ow,
+                  seen = (b.n1 - b.n0) * l->count * v->ow, blocks = ap_quotient_up(all_rows, ROWS_NEAR);
+    for (int64_t index = 0; index < blocks; index++) {
+        const int64_t m = ap_cut(all_rows, blocks, index), rows = ap_cut(all_rows, blocks, index + 1) - m,
                       tiles = ap_quotient_up(rows, kernels->rows);
-        pack_patches(p, b, in, r, m, rows, patches);
+        pack_patches(p, b, in, l, m, rows, patches);
         for (int64_t j = 0; j < kg; j += kernels->width)
             for (int64_t t = 0; t < tiles; t++) {
                 const int64_t i = ap_cut(rows, tiles, t), height = ap_cut(rows, tiles, t + 1) - i;
-                float *c = out + (r * run + m + i) * kg + j;
+                float *c = out + (m + i) * kg + j;
                 const int columns = (int)ap_smaller(kg - j, kernels->width);
                 kernels->by_column[columns > kernels->vector][height](
-                    &(ap_gemm_tile){.runs = 1,
-                                    .k = pixels,
-                                    .a = patches + i * pixels + STRIP * t,
+                    &(ap_gemm_tile){.runs = b.n1 - b.n0,
+                                    .k = l->count * v->ow,
+                                    .hop = l->count * v->ow * height,
+                                    .skip_b = (lines - l->count) * v->ow * kernels->width,
+                                    .a = patches + i * seen + STRIP * t,
                                     .lda = height,
-                                    .b = packed_dy + j * pixels,
+                                    .b = packed_dy + j * pixels + l->first * v->ow * kernels->width,
                                     .ldb = kernels->width,
                                     .c = c,
                                     .ldc = kg,
@@ -121,6 +141,23 @@ static void multiply_packed(const weights_pass *p, ap_conv_band b, const ap_conv
                                     .next_b = packed_dy + (j + kernels->width) * pixels + t * pixels * 4});
             }
     }
+}
+
+/* Rows row0 .. row1 - 1 of a run, over the pixels of a band: [run][kg] at out. */
+static void multiply_run(const weights_pass *p, ap_conv_band b, const ap_conv_view *in, int64_t index,
+                         const float *packed_dy, float *patches, int64_t row0, int64_t row1, bool first, float *out) {
+    const int64_t kg = p->conv->k / p->conv->groups;
+    lines_of_run l = lines_of(p, b, in, index);
+    out += row0 * kg;
+    if (l.count == 0) {
+        if (first) memset(out, 0, (size_t)((row1 - row0) * kg) * sizeof *out);
+        return;
+    }
+    l.in += row0;
+    if (patches)
+        multiply_packed(p, b, in, &l, packed_dy, patches, row1 - row0, first, out);
+    else
+        multiply_lying(p, b, in, &l, packed_dy, row1 - row0, first, out);
 }
 
 /* One chunk's chains. False without memory. */
@@ -138,10 +175,8 @@ static bool chunk_rows(const weights_pass *p, ap_conv_band chunk, int64_t row0, 
         ap_conv_view in;
         if (!packed_dy || (!few && !patches) || !ap_conv_look_at(&f, b.n0, b.n1, &in)) return false;
         ap_gemm_pack_b(false, pixels, kg, p->dy + (b.n0 * v->oh + b.l0) * v->ow * v->k, v->k, packed_dy);
-        if (few)
-            multiply_lying(p, b, &in, packed_dy, row0, row1, i == 0, out);
-        else
-            multiply_packed(p, b, &in, packed_dy, patches, row0, row1, i == 0, out);
+        for (int64_t r = 0; r < p->runs; r++)
+            multiply_run(p, b, &in, r, packed_dy, patches, row0, row1, i == 0, out + r * p->run * kg);
     }
     return true;
 }
@@ -149,9 +184,9 @@ static bool chunk_rows(const weights_pass *p, ap_conv_band chunk, int64_t row0, 
 /* partial[to] += partial[to + 1], the rows row0 .. row1 - 1 of each line of the window. */
 static void merge_rows(const weights_pass *p, int to, int64_t row0, int64_t row1) {
     const ap_conv *v = p->conv;
-    const int64_t kg = v->k / v->groups, run = v->s * (v->c / v->groups);
-    for (int64_t r = 0; r < v->r; r++) {
-        float *a = p->partial + to * p->size + (r * run + row0) * kg;
+    const int64_t kg = v->k / v->groups;
+    for (int64_t r = 0; r < p->runs; r++) {
+        float *a = p->partial + to * p->size + (r * p->run + row0) * kg;
         ap_add_into((size_t)((row1 - row0) * kg), a + p->size, a);
     }
 }
@@ -159,8 +194,7 @@ static void merge_rows(const weights_pass *p, int to, int64_t row0, int64_t row1
 static void weights_part(int64_t index, void *context) {
     const weights_pass *p = context;
     const ap_conv *v = p->conv;
-    const int64_t run = v->s * (v->c / v->groups), row0 = ap_cut(run, p->row_parts, index),
-                  row1 = ap_cut(run, p->row_parts, index + 1);
+    const int64_t row0 = ap_cut(p->run, p->row_parts, index), row1 = ap_cut(p->run, p->row_parts, index + 1);
     const ap_conv_parts chunks = ap_conv_chunks_of(v);
     int top = -1;
     for (int64_t chunk = 0; chunk < chunks.count; chunk++) {
@@ -173,7 +207,7 @@ static void weights_part(int64_t index, void *context) {
     for (; top > 0; top--) merge_rows(p, top - 1, row0, row1);
 }
 
-static int levels_for(int64_t chunks) {
+int ap_conv_levels_for(int64_t chunks) {
     int levels = 1;
     while (chunks >> levels) levels++;
     return levels;
@@ -194,14 +228,18 @@ static void to_published(const ap_conv *v, const float *from, float *dw) {
 }
 
 static bool weights_group(const ap_conv *v, const float *x, const float *dy, bool accumulate, float *dw) {
-    const int64_t run = v->s * (v->c / v->groups), size = v->r * run * (v->k / v->groups);
-    const int levels = levels_for(ap_conv_chunks_of(v).count), threads = ap_conv_threads(v);
+    const bool apart = ap_conv_dilation_w(v) > 1 && v->s > 1;
+    const int64_t runs = apart ? v->r * v->s : v->r, run = v->r * v->s * (v->c / v->groups) / runs,
+                  size = runs * run * (v->k / v->groups);
+    const int levels = ap_conv_levels_for(ap_conv_chunks_of(v).count), threads = ap_conv_threads(v);
     bool failed[MOST_THREADS] = {false};
     weights_pass p = {.conv = v,
                       .kernels = &ap_kernels_current()->gemm,
                       .x = x,
                       .dy = dy,
                       .size = size,
+                      .runs = runs,
+                      .run = run,
                       .partial = ap_scratch(AP_SCRATCH_TREE, (size_t)(size * levels)),
                       .row_parts = ap_smaller(ap_smaller(threads, MOST_THREADS), run),
                       .failed = failed};
@@ -221,9 +259,10 @@ static bool weights_of_points(ap_math math, const ap_conv *v, const float *x, co
     const ap_conv_parts chunks = ap_conv_chunks_of(v);
     const int64_t size = v->k * v->c;
     const bool thin = !ap_conv_is_pointwise(v);
-    float *tree = ap_scratch(AP_SCRATCH_TREE, (size_t)(size * levels_for(chunks.count))), *partial[AP_CONV_LEVELS];
+    float *tree = ap_scratch(AP_SCRATCH_TREE, (size_t)(size * ap_conv_levels_for(chunks.count))),
+          *partial[AP_CONV_LEVELS];
     if (!tree) return false;
-    for (int i = 0; i < levels_for(chunks.count); i++) partial[i] = i || accumulate ? tree + i * size : dw;
+    for (int i = 0; i < ap_conv_levels_for(chunks.count); i++) partial[i] = i || accumulate ? tree + i * size : dw;
     int top = -1;
     for (int64_t chunk = 0; chunk < chunks.count; chunk++) {
         const ap_conv_band b = ap_conv_part_of(&chunks, chunk);
@@ -267,6 +306,7 @@ void ap_conv_weight_gradient(ap_math math, const ap_conv *v, const float *x, con
         return;
     }
     if (!points) ap_kernels_count((double)(v->n * v->oh * v->ow), (double)kg, (double)(v->r * v->s * v->c));
+    if (ap_conv_is_depthwise(v) && ap_conv_depthwise_weights(v, x, dy, accumulate, dw)) return;
     for (int64_t g = 0; g < v->groups; g++) {
         const bool done = points
                               ? weights_of_points(math, v, x, dy, accumulate, dw)

@@ -1,7 +1,7 @@
 /* Inside kernels/ (and its benchmark): what every instruction set provides. One translation unit each
- * (kernels_portable.c, kernels_avx2.c, kernels_avx512.c), made from the same bodies (gemm_tile.inc, vecmath.inc,
- * reduce.inc, activation.inc, norm.inc, eigen.inc) over that set's vector layer (simd_*.h). Only those three files are
- * compiled with the set's flags. */
+ * (kernels_portable.c, kernels_avx2.c, kernels_avx512.c), made from the same bodies (gemm_tile.inc, depthwise.inc,
+ * vecmath.inc, reduce.inc, activation.inc, norm.inc, eigen.inc) over that set's vector layer (simd_*.h). Only those
+ * three files are compiled with the set's flags. */
 #ifndef AP_KERNELS_KERNEL_SET_H
 #define AP_KERNELS_KERNEL_SET_H
 
@@ -12,10 +12,10 @@
 
 /* One tile of C, [rows][columns], columns <= 2 vectors: its chains are continued (or, if first, started at +0) over
  * `runs` runs of k steps and stored. In A a run begins `hop` floats after the one before (the lines of an image under a
- * convolution's window; a plain product is one run), in B the runs follow each other. The rows are fixed by the kernel.
- */
+ * convolution's window; a plain product is one run), in B skip_b floats after its end. The rows are fixed by the
+ * kernel. */
 typedef struct ap_gemm_tile {
-    int64_t runs, k, hop;
+    int64_t runs, k, hop, skip_b;
     const float *a; /* by_column: a[k*lda + i]; by_row: a[i*lda + k] */
     int64_t lda;
     const float *b; /* b[k*ldb + j] */
@@ -42,8 +42,34 @@ typedef struct ap_gemm_kernels {
     void (*pack_columns)(int rows, int64_t count, const float *source, int64_t ld, float *out, int64_t stride);
 } ap_gemm_kernels;
 
+/* Channel by channel, for `pixels` of a line: y[t][j] = chain, from +0 or continued, over taps (p, q) of
+ * x[t x_pixel + p x_row + q x_column + j] w[p w_row + q w_column + j]. */
+typedef struct ap_depthwise {
+    int64_t channels, pixels, rows, columns; /* rows x columns taps */
+    const float *x;
+    int64_t x_pixel, x_row, x_column;
+    const float *w;
+    int64_t w_row, w_column;
+    float *y;
+    int64_t y_pixel;
+    bool accumulate;
+} ap_depthwise;
+
+/* dw[t dw_tap + j] = chain continued over pixels i of x[i x_pixel + t x_tap + j] dy[i dy_pixel + j] */
+typedef struct ap_depthwise_weights {
+    int64_t channels, pixels, taps;
+    const float *x;
+    int64_t x_pixel, x_tap;
+    const float *dy;
+    int64_t dy_pixel;
+    float *dw;
+    int64_t dw_tap;
+} ap_depthwise_weights;
+
 typedef struct ap_kernel_set {
     ap_gemm_kernels gemm;
+    void (*depthwise)(const ap_depthwise *d);
+    void (*depthwise_weights)(const ap_depthwise_weights *d);
     /* vecmath.h */
     void (*exp)(size_t n, const float *x, float *y);
     void (*log)(size_t n, const float *x, float *y);

@@ -6,8 +6,9 @@
  * The transposed convolution is the data gradient of the convolution with the same w, its data gradient is that
  * convolution, its weight gradient the same with x and dy changed over.
  *
- * Order of sums: kernels/conv.h. y starts its chains from b (from +0 without bias). A further contribution to dx starts
- * its chains from the gradient so far; to dw and db it is added. db: columns of dy (ap_column_sums). */
+ * Strides, padding, groups (a kernel of its own where every channel is one) and dilation. Order of sums:
+ * kernels/conv.h. y starts its chains from b (from +0 without bias). A further contribution to dx starts its chains
+ * from the gradient so far; to dw and db it is added. db: columns of dy (ap_column_sums). */
 #include "tensor/kernels/conv.h"
 #include "tensor/kernels/reduce.h"
 #include "tensor/ops.h"
@@ -80,8 +81,9 @@ static ap_conv geometry(const ap_tensor *x, const ap_tensor *w, const ap_conv2d_
     v.stride_h = o->stride_h ? o->stride_h : 1, v.stride_w = o->stride_w ? o->stride_w : 1;
     v.pad_top = o->pad_top, v.pad_left = o->pad_left;
     v.groups = o->groups ? o->groups : 1;
-    v.oh = (v.h + o->pad_top + o->pad_bottom - v.r) / v.stride_h + 1;
-    v.ow = (v.w + o->pad_left + o->pad_right - v.s) / v.stride_w + 1;
+    v.dilation_h = o->dilation_h ? o->dilation_h : 1, v.dilation_w = o->dilation_w ? o->dilation_w : 1;
+    v.oh = (v.h + o->pad_top + o->pad_bottom - (v.r - 1) * v.dilation_h - 1) / v.stride_h + 1;
+    v.ow = (v.w + o->pad_left + o->pad_right - (v.s - 1) * v.dilation_w - 1) / v.stride_w + 1;
     return v;
 }
 
@@ -90,12 +92,13 @@ ap_tensor *ap_conv2d(ap_tape *tape, ap_tensor *x, ap_tensor *w, ap_tensor *b, co
     const int64_t groups = options->groups ? options->groups : 1;
     if (!shapes_fit(tape, x, w, b, w->shape[1] * groups, w->shape[0])) return NULL;
     const ap_conv v = geometry(x, w, options);
-    if (v.k % groups || v.h + options->pad_top + options->pad_bottom < v.r ||
-        v.w + options->pad_left + options->pad_right < v.s)
+    const int64_t r = (v.r - 1) * v.dilation_h + 1, s = (v.s - 1) * v.dilation_w + 1;
+    if (v.k % groups || v.h + options->pad_top + options->pad_bottom < r ||
+        v.w + options->pad_left + options->pad_right < s)
         return ap_tape_fail(tape,
                             "conv2d: images of %lld x %lld pixels are smaller than the window %lld x %lld, or %lld "
                             "groups do not divide %lld channels",
-                            (long long)v.h, (long long)v.w, (long long)v.r, (long long)v.s, (long long)groups,
+                            (long long)v.h, (long long)v.w, (long long)r, (long long)s, (long long)groups,
                             (long long)v.k);
     ap_tensor *y = ap_tape_tensor(tape, 4, (int64_t[]){v.n, v.oh, v.ow, v.k});
     conv2d *op = ap_tape_take(tape, sizeof *op);
