@@ -50,6 +50,11 @@ typedef struct result {
     int ranks, shards;
 } result;
 
+/* Every step sees other examples: losses are compared over several. */
+static int64_t quarter_of(int64_t steps) {
+    return steps < 4 ? 1 : steps / 4;
+}
+
 static void print(const settings *set, const result *r) {
     const ap_pace_parts *p = &r->parts;
     const double n = (double)p->steps;
@@ -79,7 +84,8 @@ static void print(const settings *set, const result *r) {
         r->flops / n * 1e-9, r->flops / n / own * 1e-9, r->flops / n / own * 1e-7 / (r->peak * cores), r->peak,
         r->flops / n / passes * 1e-9, r->flops / n / passes * 1e-7 / (r->peak * cores),
         r->flops / cpu_s * 1e-7 / r->peak);
-    printf("%.2f examples/s; loss %.4f -> %.4f\n", (double)r->batch / r->median_s, r->first_loss, r->last_loss);
+    printf("%.2f examples/s; loss %.4f -> %.4f (means of the first and the last %lld)\n",
+           (double)r->batch / r->median_s, r->first_loss, r->last_loss, (long long)quarter_of(p->steps));
     printf("peak memory%s: planned %.1f MiB, real %.1f MiB\n", r->ranks > 1 ? " of the largest rank" : "",
            r->planned_bytes / 1048576, r->real_bytes / 1048576);
 }
@@ -96,15 +102,18 @@ static ap_status measure_pace(const settings *set, ap_pace *pace, double before,
     if (!step_s) return ap_fail(error, AP_ENVIRONMENT, "out of memory for %lld step times", (long long)set->steps);
     const double flops = ap_kernels_flops(), cpu_s = cpu_clock_s(CLOCK_PROCESS_CPUTIME_ID),
                  thread_cpu_s = cpu_clock_s(CLOCK_THREAD_CPUTIME_ID);
-    ap_status status = ap_pace_steps(pace, 1, step_s, error);
-    r->first_loss = ap_pace_loss(pace);
-    if (!status && set->steps > 1) status = ap_pace_steps(pace, set->steps - 1, step_s + 1, error);
+    const int64_t quarter = quarter_of(set->steps);
+    ap_status status = AP_OK;
+    for (int64_t i = 0; i < set->steps && !status; i++) {
+        status = ap_pace_steps(pace, 1, step_s + i, error);
+        if (i < quarter) r->first_loss += ap_pace_loss(pace) / (double)quarter;
+        if (i >= set->steps - quarter) r->last_loss += ap_pace_loss(pace) / (double)quarter;
+    }
     r->flops = ap_kernels_flops() - flops;
     r->cpu_s = cpu_clock_s(CLOCK_PROCESS_CPUTIME_ID) - cpu_s;
     r->thread_cpu_s = cpu_clock_s(CLOCK_THREAD_CPUTIME_ID) - thread_cpu_s;
     r->parts = ap_pace_get_parts(pace);
     r->median_s = ap_pace_quantile(step_s, set->steps, 0.5);
-    r->last_loss = ap_pace_loss(pace);
     r->batch = ap_pace_batch(pace);
     r->planned_bytes = planned_bytes(pace, before);
     r->real_bytes = status_bytes("VmHWM:");
