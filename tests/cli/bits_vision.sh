@@ -47,5 +47,6 @@ each() { # WORKLOAD OPTIONS
 }
 each cifar 'base_width = 4; layers = "1,1,1,1";'
 each fastmri 'num_channels = 4; num_pool_layers = 2; image_size = 32;'
-each imagenet_vit 'width = 16; depth = 1; mlp_dim = 24; num_heads = 2; patch_size = "8,8";'
+each imagenet_vit 'width = 16; depth = 1; mlp_dim = 24; num_heads = 2; patch_size = "7,7";'
+each imagenet_resnet 'base_width = 4; layers = "1,1,1,1"; image_size = 28;'
 done_testing

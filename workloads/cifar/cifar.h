@@ -9,9 +9,9 @@
 typedef struct ap_cifar_model {
     int64_t base_width, classes;
     char *layers;
-    double bn_momentum, bn_eps;
+    double bn_momentum, bn_eps, synthetic_turn;
 } ap_cifar_model;
-enum { ap_cifar_option_count = 5 };
+enum { ap_cifar_option_count = 6 };
 extern const ap_option ap_cifar_options[ap_cifar_option_count];
 
 /* ---- model.c; for the contracts see ap_workload. Batch arrays: inputs float32 [n, 3, 32, 32], targets int64 [n],

@@ -39,7 +39,7 @@ static ap_status generate(const void *model, uint64_t seed, ap_split split, int6
                           ap_error *error) {
     const ap_cifar_model *m = model;
     AP_TRY(ap_example_reserve(example, FIELDS, ap_cifar_generator.field, NULL, error));
-    ap_synthetic_image(seed, split, index, m->classes, SIDE, example->data[INPUTS]);
+    ap_synthetic_image(seed, split, index, m->classes, SIDE, m->synthetic_turn, example->data[INPUTS]);
     *(uint8_t *)example->data[TARGETS] = (uint8_t)ap_synthetic_label(seed, split, index, m->classes);
     return AP_OK;
 }

@@ -1,6 +1,7 @@
 /* The cifar model: ResNet-18 with a 3x3 stem. */
 #include "workloads/cifar/cifar.h"
 #include "workloads/vision/resnet.h"
+#include "workloads/vision/synthetic.h"
 
 const ap_option ap_cifar_options[ap_cifar_option_count] = {
     {.name = "base_width",
@@ -23,6 +24,7 @@ const ap_option ap_cifar_options[ap_cifar_option_count] = {
      .fallback = "10",
      .help = "number of classes"},
     AP_RESNET_BN_OPTIONS(ap_cifar_model),
+    AP_SYNTHETIC_TURN_OPTION(ap_cifar_model),
 };
 
 static ap_resnet resnet_of(const ap_cifar_model *m) {

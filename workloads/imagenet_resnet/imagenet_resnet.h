@@ -13,7 +13,7 @@ typedef struct ap_imagenet_resnet_model {
     char *layers, *activation;
     double bn_init_scale, bn_momentum, bn_eps;
 } ap_imagenet_resnet_model;
-enum { ap_imagenet_resnet_option_count = 8 };
+enum { ap_imagenet_resnet_option_count = 9 };
 extern const ap_option ap_imagenet_resnet_options[ap_imagenet_resnet_option_count];
 
 /* For the contracts see ap_workload. Batch arrays: inputs float32 [n, 3, h, w]; targets int64 [n] or float32 [n,

@@ -29,7 +29,7 @@ const ap_option ap_imagenet_resnet_options[ap_imagenet_resnet_option_count] = {
      .fallback = "0",
      .help = "initial scale of the last batch norm of each block"},
     AP_RESNET_BN_OPTIONS(ap_imagenet_resnet_model),
-    AP_IMAGENET_IMAGE_SIZE,
+    AP_IMAGENET_IMAGE_OPTIONS,
     {.name = "classes",
      .type = AP_OPTION_INT,
      .offset = offsetof(ap_imagenet_images, classes),

@@ -14,7 +14,7 @@ typedef struct ap_imagenet_vit_model {
     int64_t width, depth, mlp_dim, num_heads;
     bool use_glu, use_post_layer_norm, use_map;
 } ap_imagenet_vit_model;
-enum { ap_imagenet_vit_option_count = 10 };
+enum { ap_imagenet_vit_option_count = 11 };
 extern const ap_option ap_imagenet_vit_options[ap_imagenet_vit_option_count];
 
 /* For the contracts see ap_workload. Batch arrays: inputs float32 [n, 3, h, w]; targets int64 [n] or float32 [n,

@@ -30,7 +30,7 @@ const ap_option ap_imagenet_vit_options[ap_imagenet_vit_option_count] = {
     BOOL_OPTION(use_glu, "a gate on the hidden vector of the blocks' perceptrons"),
     BOOL_OPTION(use_post_layer_norm, "layer norm behind the sums, none at the end"),
     BOOL_OPTION(use_map, "attention pooling in place of the mean over tokens"),
-    AP_IMAGENET_IMAGE_SIZE,
+    AP_IMAGENET_IMAGE_OPTIONS,
     {.name = "num_classes",
      .type = AP_OPTION_INT,
      .offset = offsetof(ap_imagenet_images, classes),

@@ -1,6 +1,5 @@
 #include "workloads/vision/imagenet.h"
 #include "workloads/vision/image.h"
-#include "workloads/vision/synthetic.h"
 
 static const ap_colour_scale scale = {{0.485f, 0.456f, 0.406f}, {0.229f, 0.224f, 0.225f}};
 
@@ -43,7 +42,8 @@ static ap_status generate(const void *model, uint64_t seed, ap_split split, int6
     const ap_imagenet_images *m = model;
     const int64_t lengths[AP_IMAGENET_FIELDS] = {m->image_size * m->image_size * AP_COLOURS, 2, 1};
     AP_TRY(ap_example_reserve(example, AP_IMAGENET_FIELDS, ap_imagenet_generator.field, lengths, error));
-    ap_synthetic_image(seed, split, index, m->classes, m->image_size, example->data[AP_IMAGENET_INPUTS]);
+    ap_synthetic_image(seed, split, index, m->classes, m->image_size, m->synthetic_turn,
+                       example->data[AP_IMAGENET_INPUTS]);
     int32_t *size = example->data[AP_IMAGENET_SIZE];
     size[0] = size[1] = (int32_t)m->image_size;
     *(int32_t *)example->data[AP_IMAGENET_TARGETS] = (int32_t)ap_synthetic_label(seed, split, index, m->classes);

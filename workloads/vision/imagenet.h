@@ -3,17 +3,23 @@
 #define AP_WORKLOADS_VISION_IMAGENET_H
 
 #include "workload/workload.h"
+#include "workloads/vision/synthetic.h"
 
 /* What both models' option structs begin with. */
 typedef struct ap_imagenet_images {
     int64_t image_size, classes;
+    double synthetic_turn;
 } ap_imagenet_images;
-/* The option `image_size`, for the model's table; the number of classes has another name in each. */
-#define AP_IMAGENET_IMAGE_SIZE                                                                                         \
-    {                                                                                                                  \
-        .name = "image_size", .type = AP_OPTION_INT, .offset = offsetof(ap_imagenet_images, image_size), .min = 16,    \
-        .max = 1024, .fallback = "224", .help = "side of the images that the model sees, pixels"                       \
-    }
+/* Options `image_size` and `synthetic_turn`, for the model's table; the number of classes has another name in each. */
+#define AP_IMAGENET_IMAGE_OPTIONS                                                                                      \
+    {.name = "image_size",                                                                                             \
+     .type = AP_OPTION_INT,                                                                                            \
+     .offset = offsetof(ap_imagenet_images, image_size),                                                               \
+     .min = 16,                                                                                                        \
+     .max = 1024,                                                                                                      \
+     .fallback = "224",                                                                                                \
+     .help = "side of the images that the model sees, pixels"},                                                        \
+        AP_SYNTHETIC_TURN_OPTION(ap_imagenet_images)
 
 /* An example: `inputs`, the pixels [height, width, 3] row by row, and their `size`; `targets`, the class. */
 enum { AP_IMAGENET_INPUTS, AP_IMAGENET_SIZE, AP_IMAGENET_TARGETS, AP_IMAGENET_FIELDS };

@@ -22,6 +22,7 @@ int64_t ap_synthetic_label(uint64_t seed, ap_split split, int64_t index, int64_t
 typedef struct draws {
     ap_random stream;
     uint64_t next;
+    double turn; /* forms and textures: up to so many radians */
 } draws;
 static double uniform(draws *d, double low, double high) {
     return low + (high - low) * (double)ap_random_uniform(&d->stream, d->next++);
@@ -35,27 +36,31 @@ typedef struct texture {
     double frequency;            /* a pixel */
 } texture;
 
-static double wave(double turns) {
-    return ap_f64_cos(6.283185307179586 * turns);
+/* cos(2 pi turns), between the WAVES + 1 values of a table, one period */
+enum { WAVES = 256 };
+static double wave(const double *table, double turns) {
+    const double at = fabs(turns) * WAVES, whole = (double)(int64_t)at;
+    const int64_t i = (int64_t)at % WAVES;
+    return table[i] + (at - whole) * (table[i + 1] - table[i]);
 }
 
 static texture draw_texture(draws *d, int64_t number, double frequency) {
-    const double angle = uniform(d, 0, 6.283185307179586);
+    const double angle = uniform(d, -d->turn, d->turn);
     texture t = {.kind = number % TEXTURE_KINDS, .cosine = ap_f64_cos(angle), .sine = ap_f64_sin(angle)};
     t.x0 = uniform(d, 0, 32), t.y0 = uniform(d, 0, 32);
     t.frequency = frequency * uniform(d, 0.85, 1.15) * (1 + 0.6 * (double)(number / TEXTURE_KINDS));
     return t;
 }
 
-static double texture_at(const texture *t, double x, double y) {
+static double texture_at(const texture *t, const double *table, double x, double y) {
     const double u = (t->cosine * (x - t->x0) + t->sine * (y - t->y0)) * t->frequency;
     const double v = (t->cosine * (y - t->y0) - t->sine * (x - t->x0)) * t->frequency;
     switch (t->kind) {
-    case 0: return wave(u);                               /* stripes */
-    case 1: return wave(0.45 * u);                        /* broad stripes */
-    case 2: return wave(0.75 * u) * wave(0.75 * v);       /* checks */
-    case 3: return wave(sqrt(u * u + v * v));             /* rings */
-    default: return wave(0.8 * u + 0.5 * wave(0.35 * v)); /* waves */
+    case 0: return wave(table, u);                                      /* stripes */
+    case 1: return wave(table, 0.45 * u);                               /* broad stripes */
+    case 2: return wave(table, 0.75 * u) * wave(table, 0.75 * v);       /* checks */
+    case 3: return wave(table, sqrt(u * u + v * v));                    /* rings */
+    default: return wave(table, 0.8 * u + 0.5 * wave(table, 0.35 * v)); /* waves */
     }
 }
 
@@ -67,10 +72,10 @@ typedef struct silhouette {
 } silhouette;
 
 static silhouette draw_silhouette(draws *d, int64_t number, double size) {
-    const double angle = uniform(d, 0, 6.283185307179586);
+    const double angle = uniform(d, -d->turn, d->turn);
     silhouette s = {.lobes = 2 + number, .cosine = ap_f64_cos(angle), .sine = ap_f64_sin(angle)};
-    s.x = size * uniform(d, 0.4, 0.6), s.y = size * uniform(d, 0.4, 0.6);
-    s.radius = size * uniform(d, 0.24, 0.32), s.depth = uniform(d, 0.3, 0.42);
+    s.x = size * uniform(d, 0.45, 0.55), s.y = size * uniform(d, 0.45, 0.55);
+    s.radius = size * uniform(d, 0.27, 0.35), s.depth = uniform(d, 0.3, 0.42);
     return s;
 }
 
@@ -95,10 +100,12 @@ typedef struct surface {
     double base[3], contrast[3];
 } surface;
 
-static surface draw_surface(draws *d, int64_t number, double frequency) {
+/* dark: the lowest level of its colours */
+static surface draw_surface(draws *d, int64_t number, double frequency, double strength, double dark) {
     surface s = {.texture = draw_texture(d, number, frequency)};
     const double sign = uniform(d, 0, 1) < 0.5 ? -1 : 1;
-    for (int c = 0; c < 3; c++) s.base[c] = uniform(d, 70, 185), s.contrast[c] = sign * uniform(d, 25, 60);
+    for (int c = 0; c < 3; c++)
+        s.base[c] = uniform(d, dark, dark + 90), s.contrast[c] = sign * strength * uniform(d, 25, 60);
     return s;
 }
 
@@ -109,26 +116,29 @@ static void parts_of(int64_t classes, int64_t label, int64_t *shape, int64_t *fi
     *shape = label % a, *fill = label % b;
 }
 
-void ap_synthetic_image(uint64_t seed, ap_split split, int64_t index, int64_t classes, int64_t size, uint8_t *pixels) {
-    draws d = {stream_of(seed, split, index), SHAPE};
+void ap_synthetic_image(uint64_t seed, ap_split split, int64_t index, int64_t classes, int64_t size, double turn,
+                        uint8_t *pixels) {
+    draws d = {stream_of(seed, split, index), SHAPE, turn};
     int64_t shape, fill;
     parts_of(classes, ap_synthetic_label(seed, split, index, classes), &shape, &fill);
     const double frequency = 7.0 / (double)size;
     const silhouette s = draw_silhouette(&d, shape, (double)size);
-    const surface front = draw_surface(&d, fill, frequency);
-    const surface ground = draw_surface(&d, (int64_t)uniform(&d, 0, TEXTURE_KINDS), frequency);
+    const surface front = draw_surface(&d, fill, frequency, 1, 115);
+    const surface ground = draw_surface(&d, (int64_t)uniform(&d, 0, TEXTURE_KINDS), frequency, 0.4, 35);
     const double patch = uniform(&d, 0, 1) < 0.5 ? (double)size * 0.12 : 0; /* hides a square, half of the time */
     const double patch_x = uniform(&d, 0, (double)size), patch_y = uniform(&d, 0, (double)size);
-    const double noise = uniform(&d, 10, 30);
+    const double noise = uniform(&d, 5, 20);
+    double table[WAVES + 1];
+    for (int i = 0; i <= WAVES; i++) table[i] = ap_f64_cos(6.283185307179586 * i / WAVES);
     for (int64_t i = 0; i < size * size; i++) {
         const double x = (double)(i % size), y = (double)(i / size);
         const bool hidden = fabs(x - patch_x) < patch && fabs(y - patch_y) < patch;
         const surface *at = is_inside(&s, x, y) ? &front : &ground;
-        const double value = hidden ? 0 : texture_at(&at->texture, x, y);
-        const uint32_t bits = ap_random_bits(&d.stream, NOISE + (uint64_t)i);
+        const double value = hidden ? 0 : texture_at(&at->texture, table, x, y);
+        float grain[3];
+        ap_random_fill_uniform(&d.stream, NOISE + 4 * (uint64_t)i, 3, -1, 2, grain); /* a block of four a pixel */
         for (int c = 0; c < 3; c++) {
-            const double grain = ((double)(bits >> (10 * c) & 1023) / 1023 - 0.5) * 2 * noise;
-            const double level = (hidden ? 128 : at->base[c] + at->contrast[c] * value) + grain;
+            const double level = (hidden ? 128 : at->base[c] + at->contrast[c] * value) + (double)grain[c] * noise;
             pixels[3 * i + c] = (uint8_t)(level < 0 ? 0 : level > 255 ? 255 : level);
         }
     }
