@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The promise for convolutional models: parameter and state digests are equal for 1, 2, 4 ranks, 1 and 2 threads and every instruction set, and after a stop and a resume on another number of ranks.
+# The promise for convolutional and graph models, and those whose metric is a ranking: parameter and state digests, and metrics, are equal for 1, 2, 4 ranks, 1 and 2 threads and every instruction set, and after a stop and a resume on another number of ranks.
 . "$(dirname "$0")/lib.sh"
 
 run() { # LABEL WORKLOAD OPTIONS RANKS THREADS ISA STEPS
@@ -11,9 +11,10 @@ run() { # LABEL WORKLOAD OPTIONS RANKS THREADS ISA STEPS
   local code=$?
   [ $code -le 1 ] || { fail "$label: exit code $code"; tail -n 5 "$T/$label.log"; return; }
   digests "$T/$label/nadamw/study_0/$workload/trial_1" >"$T/$label.digests"
+  sed -n '/"event": *"evaluation"/{s/.*"preemption_count": *[0-9]*,//;s/"parameter_digest.*//;p}' "$T/$label/nadamw/study_0/$workload/trial_1/events.jsonl" >"$T/$label.metrics"
 }
-same() { # LABEL REFERENCE
-  if [ -s "$T/$2.digests" ] && cmp -s "$T/$1.digests" "$T/$2.digests"; then pass "$1"; else fail "$1 differs from $2"; diff "$T/$1.digests" "$T/$2.digests"; fi
+same() { # LABEL REFERENCE: digests, and the metrics of all splits
+  if [ -s "$T/$2.digests" ] && cmp -s "$T/$1.digests" "$T/$2.digests" && { [ ! -e "$T/$1.metrics" ] || cmp "$T/$1.metrics" "$T/$2.metrics"; }; then pass "$1"; else fail "$1 differs from $2"; diff "$T/$1.digests" "$T/$2.digests"; fi
 }
 
 # Without an fma instruction a convolutional network takes minutes; the unit tests compare the portable kernels bit for bit.
@@ -49,4 +50,5 @@ each cifar 'base_width = 4; layers = "1,1,1,1";'
 each fastmri 'num_channels = 4; num_pool_layers = 2; image_size = 32;'
 each imagenet_vit 'width = 16; depth = 1; mlp_dim = 24; num_heads = 2; patch_size = "7,7";'
 each imagenet_resnet 'base_width = 4; layers = "1,1,1,1"; image_size = 28;'
+each ogbg 'num_outputs = 5; latent_dim = 8; hidden_dims = "8,12"; num_message_passing_steps = 2;'
 done_testing

@@ -4,7 +4,9 @@
 
 #include "check.h"
 #include "folder.h"
+#include "prepare_alone.h"
 
+extern const ap_workload ap_workload_ogbg;
 static ap_error error;
 static const ap_ogbg_model model = {.num_outputs = 4};
 
@@ -92,8 +94,8 @@ static void publish(void) {
 }
 
 static ap_status prepare(void) {
-    const ap_prepare_options options = {.from = in_folder("tox"), .to = in_folder("t.h5")};
-    return ap_ogbg_prepare(&options, &error);
+    return prepare_alone(&ap_workload_ogbg, &(ap_prepare_options){.from = in_folder("tox"), .to = in_folder("t.h5")}, 0,
+                         &error);
 }
 
 static void test_prepared_and_collated(void) {

@@ -65,6 +65,6 @@ extern const ap_batch_budget ap_ogbg_budget; /* 26 nodes and 56 edges a graph */
 
 /* ---- synthetic.c, prepare.c */
 extern const ap_generator ap_ogbg_generator;
-ap_status ap_ogbg_prepare(const ap_prepare_options *options, ap_error *error);
+ap_status ap_ogbg_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error);
 
 #endif

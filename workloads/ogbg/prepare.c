@@ -1,62 +1,69 @@
-/* algoperf prepare ogbg: an OGB set of molecules -> graphs in one packed file, in the order of its split. */
+/* algoperf prepare ogbg: an OGB set of molecules -> graphs in one packed file, in the order of its split. A part is a
+ * run of graphs of a split; the set itself is read once, by every process that works on it. */
 #include "workloads/ogbg/ogbg.h"
 #include "workloads/ogbg/raw.h"
-
-#include "base/log.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+enum { GRAPHS_A_PART = 16384 };
+
+typedef struct reader {
+    ap_ogb_raw raw;
+    char name[64];
+} reader;
+
 /* The data set's name where the user gives none: "ogbg-molpcba" if the folder's own name has "pcba" in it, else that
  * name. */
-static const char *name_of(const char *folder, char name[64]) {
+static void find_name(const char *folder, char name[64]) {
     char *whole = realpath(folder, NULL);
     const char *last = whole ? strrchr(whole, '/') : NULL;
     snprintf(name, 64, "%s", last && strcasestr(last, "pcba") ? "ogbg-molpcba" : last && last[1] ? last + 1 : "ogb");
     free(whole);
-    return name;
 }
 
-static ap_status pack_split(ap_packer *packer, ap_split split, const ap_ogb_raw *raw, ap_error *error) {
-    int64_t lengths[AP_OGBG_FIELDS] = {0};
-    const int64_t n = raw->split_count[split], *graph = raw->split[split];
-    for (int64_t i = 0; i < n; i++) {
-        const int64_t edges = raw->first_edge[graph[i] + 1] - raw->first_edge[graph[i]];
-        lengths[AP_OGBG_NODES] += raw->first_node[graph[i] + 1] - raw->first_node[graph[i]];
-        lengths[AP_OGBG_EDGES] += edges, lengths[AP_OGBG_LINKS] += edges;
-        lengths[AP_OGBG_LABELS] += raw->tasks;
-    }
+static void release(void *user) {
+    reader *r = user;
+    ap_ogb_raw_free(&r->raw);
+    free(r);
+}
+
+static int64_t parts_of(const reader *r, int split) {
+    return (r->raw.split_count[split] + GRAPHS_A_PART - 1) / GRAPHS_A_PART;
+}
+
+static ap_status read_part(void *user, int64_t index, ap_part_output *output, ap_error *error) {
+    const reader *r = user;
+    int split = AP_TRAIN;
+    for (; index >= parts_of(r, split); split++) index -= parts_of(r, split);
+    const int64_t first = index * GRAPHS_A_PART, left = r->raw.split_count[split] - first;
     ap_example example = {0};
-    ap_status status = ap_packer_begin(packer, split, n, lengths, error);
-    for (int64_t i = 0; status == AP_OK && i < n; i++) {
-        status = ap_ogb_raw_example(raw, graph[i], &example, error);
-        if (status == AP_OK) status = ap_packer_append(packer, &example, error);
+    ap_status status = AP_OK;
+    for (int64_t i = 0; status == AP_OK && i < left && i < GRAPHS_A_PART; i++) {
+        status = ap_ogb_raw_example(&r->raw, r->raw.split[split][first + i], &example, error);
+        if (status == AP_OK) status = ap_part_append(output, &example, error);
     }
     ap_example_free(&example);
     return status;
 }
 
-static ap_status pack(const ap_prepare_options *options, const ap_ogb_raw *raw, ap_error *error) {
-    char name[64];
-    ap_packer *packer;
-    AP_TRY(ap_packer_create(options->to, "ogbg", options->name ? options->name : name_of(options->from, name),
-                            raw->source, AP_OGBG_FIELDS, ap_ogbg_generator.field, &packer, error));
-    if (!packer) return AP_OK; /* already there */
-    ap_log(AP_GLOBAL, AP_LOG_INFO, "ogbg: %" PRId64 " graphs, %" PRId64 " nodes, %" PRId64 " edges, %" PRId64 " tasks",
-           raw->graphs, raw->nodes, raw->edges, raw->tasks);
-    ap_status status = AP_OK;
-    for (int s = 0; status == AP_OK && s < AP_SPLITS; s++) status = pack_split(packer, (ap_split)s, raw, error);
-    if (status == AP_OK) return ap_packer_commit(packer, error);
-    ap_packer_abandon(packer);
-    return status;
+static ap_status plan_parts(const reader *r, ap_prepare_plan *plan, ap_error *error) {
+    for (int s = 0; s < AP_SPLITS; s++)
+        for (int64_t first = 0; first < r->raw.split_count[s]; first += GRAPHS_A_PART) {
+            const int64_t left = r->raw.split_count[s] - first, n = left < GRAPHS_A_PART ? left : GRAPHS_A_PART;
+            AP_TRY(ap_prepare_plan_add(plan, (ap_split)s, r->raw.bytes / r->raw.graphs * n, 0, error,
+                                       "%s, graphs from %" PRId64 " on", ap_split_names[s], first));
+        }
+    return ap_prepare_plan_source(plan, error, "%s", r->raw.source);
 }
 
-ap_status ap_ogbg_prepare(const ap_prepare_options *options, ap_error *error) {
-    ap_ogb_raw raw;
-    ap_status status = ap_ogb_raw_read(options->from, &raw, error);
-    if (status == AP_OK) status = pack(options, &raw, error);
-    ap_ogb_raw_free(&raw);
-    return status;
+ap_status ap_ogbg_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error) {
+    reader *r = calloc(1, sizeof *r);
+    if (!r) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
+    *plan = (ap_prepare_plan){.data_set = r->name, .reader = r, .read = read_part, .release = release};
+    find_name(options->from, r->name);
+    AP_TRY(ap_ogb_raw_read(options->from, &r->raw, error));
+    return plan_parts(r, plan, error);
 }

@@ -23,6 +23,7 @@ typedef struct csv {
     size_t held, taken; /* of block */
     char *line;         /* [LONGEST], NUL-terminated, without its end */
     int64_t number;     /* of the line, from 1 */
+    int64_t bytes;      /* read so far */
 } csv;
 
 /* FOLDER/NAME.csv.gz, or FOLDER/NAME.csv. */
@@ -69,6 +70,7 @@ static ap_status next_line(csv *c, bool *there, ap_error *error) {
         if (c->taken == c->held) {
             AP_TRY(ap_gz_read(&c->gz, c->block, BLOCK, &c->held, error));
             c->taken = 0;
+            c->bytes += (int64_t)c->held;
             if (c->held == 0) break;
         }
         const char *from = c->block + c->taken, *end = memchr(from, '\n', c->held - c->taken);
@@ -149,6 +151,7 @@ static ap_status open_raw(reader *r, const char *name, ap_error *error) {
     return open_csv(r->folder, name, &r->file, error);
 }
 static void close_raw(reader *r) {
+    r->raw->bytes += r->file.bytes;
     close_csv(&r->file, r->raw->source, sizeof r->raw->source);
 }
 

@@ -18,6 +18,7 @@ typedef struct ap_ogb_raw {
     uint8_t *labels;                        /* [graphs, tasks]: 0, 1, AP_OGBG_MISSING */
     int64_t split_count[AP_SPLITS];
     int64_t *split[AP_SPLITS];
+    int64_t bytes;     /* read, uncompressed */
     char source[1200]; /* the files and their digests */
 } ap_ogb_raw;
 

@@ -11,7 +11,7 @@
 
 #include <string.h>
 
-enum { MOST_ATOMS = 40, MOST_BONDS = 48, MOST_NEIGHBOURS = 4, BONDS_DRAWS = 4096 };
+enum { MOST_ATOMS = 48, MOST_BONDS = 60, MOST_NEIGHBOURS = 4, BONDS_DRAWS = 4096 };
 enum { SINGLE, DOUBLE, TRIPLE, AROMATIC };
 
 typedef struct atom {
@@ -93,7 +93,7 @@ static int add_ring(molecule *m) {
 }
 
 static void grow(molecule *m) {
-    const int wanted = draw(m, 100) ? 8 + draw(m, 18) : 1; /* one in a hundred is a lone atom */
+    const int wanted = draw(m, 100) ? 14 + draw(m, 23) : 1; /* one in a hundred is a lone atom */
     if (wanted > 1 && draw(m, 3))
         add_ring(m);
     else

@@ -31,6 +31,6 @@ const ap_workload ap_workload_ogbg = {
     .collate = ap_ogbg_collate,
     .budget = &ap_ogbg_budget,
     .generator = &ap_ogbg_generator,
-    .prepare = ap_ogbg_prepare,
+    .plan = ap_ogbg_plan,
     .prepare_help = "folder of an OGB molecule set: raw/*.csv.gz and split/*/{train,valid,test}.csv.gz",
 };
