@@ -133,6 +133,23 @@ static void test_prepared_and_collated(void) {
     ap_dataset_close(set);
 }
 
+/* A set without any edge, lines with \r and a last line without its end. */
+static void test_lone_atoms(void) {
+    publish();
+    write_text("tox/raw/num-edge-list.csv", "0\r\n0\r\n0\r\n0\r\n0");
+    write_text("tox/raw/edge.csv", "");
+    write_text("tox/raw/edge-feat.csv", "");
+    CHECK_INT(prepare(), AP_OK);
+    ap_dataset *set = NULL;
+    CHECK_INT(ap_dataset_open(in_folder("t.h5"), "ogbg", AP_OGBG_FIELDS, ap_ogbg_generator.field, &set, &error), AP_OK);
+    ap_example e = {0};
+    CHECK_INT(set ? ap_dataset_read(set, AP_TEST, 0, &e, &error) : AP_OK, AP_OK);
+    CHECK_INT(e.length[AP_OGBG_NODES], 2);
+    CHECK_INT(e.length[AP_OGBG_EDGES], 0);
+    ap_example_free(&e);
+    ap_dataset_close(set);
+}
+
 static void refused(const char *name, const char *text, ap_status status, const char *why) {
     publish();
     char path[64];
@@ -158,6 +175,8 @@ static void test_bad_input(void) {
     refused("raw/edge", "0,1\n1,x\n", AP_DATA, "edge.csv:2: value 2, \"x\", is not a whole number");
     refused("raw/edge", "0,1\n1\n", AP_DATA, "edge.csv:2: 1 values (expected 2)");
     refused("raw/edge", "0,1,2\n", AP_DATA, "edge.csv:1: more than 2 values");
+    refused("raw/num-node-list", "1048577\n", AP_DATA, "value 1 is 1048577 (must be 1 to 1048576)");
+    refused("raw/num-node-list", "1048576\n1048576\n1048576\n1048576\n1048576\n", AP_DATA, "node-feat.csv: 11 lines");
     refused("raw/edge", "0,1\n\n", AP_DATA, "edge.csv:2: value 1, \"\", is not");
     refused("raw/node-feat", "5,0,4,5,3,0,2,0,256\n", AP_DATA, "node-feat.csv:1: value 9 is 256 (must be 0 to 255)");
     refused("raw/node-feat", "5,0,4,5,3,0,2.5,0,0\n", AP_DATA, "value 7, \"2.5\", is not a whole number");
@@ -177,4 +196,4 @@ static void test_bad_input(void) {
     refused("raw/edge-feat", NULL, AP_IO, "has neither edge-feat.csv.gz nor edge-feat.csv");
 }
 
-AP_TEST_MAIN(test_synthetic_molecules, test_prepared_and_collated, test_bad_input)
+AP_TEST_MAIN(test_synthetic_molecules, test_prepared_and_collated, test_lone_atoms, test_bad_input)

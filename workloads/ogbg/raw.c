@@ -5,6 +5,7 @@
 #include "data/gz.h"
 #include "workloads/ogbg/ogbg.h"
 
+#include <ctype.h>
 #include <dirent.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -66,13 +67,15 @@ static ap_status wrong(const csv *c, ap_error *error, const char *format, ...) {
 /* *there = false at the end of the file. */
 static ap_status next_line(csv *c, bool *there, ap_error *error) {
     size_t n = 0;
+    *there = false;
     for (;;) {
         if (c->taken == c->held) {
             AP_TRY(ap_gz_read(&c->gz, c->block, BLOCK, &c->held, error));
             c->taken = 0;
             c->bytes += (int64_t)c->held;
-            if (c->held == 0) break;
+            if (c->held == 0) break; /* a last line may lack its end */
         }
+        *there = true;
         const char *from = c->block + c->taken, *end = memchr(from, '\n', c->held - c->taken);
         const size_t some = end ? (size_t)(end - from) : c->held - c->taken;
         if (n == 0) c->number++;
@@ -80,15 +83,12 @@ static ap_status next_line(csv *c, bool *there, ap_error *error) {
         memcpy(c->line + n, from, some);
         n += some, c->taken += some + (end != NULL);
         if (end) {
-            *there = true;
             if (n && c->line[n - 1] == '\r') n--;
-            c->line[n] = 0;
-            return AP_OK;
+            break;
         }
     }
-    *there = n > 0; /* a last line without an end */
     c->line[n] = 0;
-    return AP_OK;
+    return memchr(c->line, 0, n) ? wrong(c, error, "a NUL byte") : AP_OK;
 }
 
 /* A field that is a whole number in low .. high, behind *at, which moves on. */
@@ -96,7 +96,7 @@ static ap_status read_whole(const csv *c, const char **at, int field, int64_t lo
                             ap_error *error) {
     char *end;
     *value = strtoll(*at, &end, 10);
-    const bool none = end == *at || **at == ' ' || **at == '\t';
+    const bool none = end == *at || isspace((unsigned char)**at);
     if (!none && end[0] == '.' && end[1] == '0') end += 1 + strspn(end + 1, "0"); /* 1.0 */
     if (none || (*end && *end != ','))
         return wrong(c, error, "value %d, \"%.*s\", is not a whole number", field + 1,
@@ -200,29 +200,31 @@ static ap_status check_lines(const reader *r, bool there, int64_t lines, int64_t
     return AP_OK;
 }
 
-static ap_status read_feature_lines(reader *r, int columns, int64_t rows, const char *counts, uint8_t *out,
+static ap_status read_feature_lines(reader *r, int columns, int64_t rows, const char *counts, array *features,
                                     ap_error *error) {
-    int64_t values[16];
+    int64_t values[AP_OGBG_NODE_FEATURES];
+    uint8_t row[AP_OGBG_NODE_FEATURES];
     bool there;
     for (int64_t i = 0;; i++) {
         AP_TRY(next_line(&r->file, &there, error));
         if (!there || i == rows) return check_lines(r, there, i, rows, counts, error);
         AP_TRY(read_row(&r->file, columns, 0, 255, values, error));
-        for (int j = 0; j < columns; j++) out[i * columns + j] = (uint8_t)values[j];
+        for (int j = 0; j < columns; j++) row[j] = (uint8_t)values[j];
+        AP_TRY(push(features, 1, row, columns, error));
     }
 }
 
 static ap_status read_features(reader *r, const char *name, int columns, int64_t rows, const char *counts,
                                uint8_t **out, ap_error *error) {
-    *out = malloc((size_t)(rows * columns) + 1);
-    if (!*out) return ap_fail(error, AP_ENVIRONMENT, "out of memory for %" PRId64 " rows of %s", rows, name);
+    array features = {0};
     ap_status status = open_raw(r, name, error);
-    if (status == AP_OK) status = read_feature_lines(r, columns, rows, counts, *out, error);
+    if (status == AP_OK) status = read_feature_lines(r, columns, rows, counts, &features, error);
     close_raw(r);
+    *out = features.data;
     return status;
 }
 
-static ap_status read_edge_lines(reader *r, ap_error *error) {
+static ap_status read_edge_lines(reader *r, array *links, ap_error *error) {
     ap_ogb_raw *raw = r->raw;
     int64_t graph = 0, values[2];
     bool there;
@@ -237,16 +239,17 @@ static ap_status read_edge_lines(reader *r, ap_error *error) {
                          "edge %" PRId64 ",%" PRId64 " of graph %" PRId64 ", which has %" PRId64
                          " nodes (numbers from 0 to %" PRId64 " are allowed)",
                          values[0], values[1], graph, nodes, nodes - 1);
-        for (int e = 0; e < 2; e++) raw->links[2 * i + e] = (int32_t)values[e];
+        const int32_t link[2] = {(int32_t)values[0], (int32_t)values[1]};
+        AP_TRY(push(links, sizeof *link, link, 2, error));
     }
 }
 
 static ap_status read_edges(reader *r, ap_error *error) {
-    r->raw->links = malloc((size_t)(2 * r->raw->edges + 1) * sizeof *r->raw->links);
-    if (!r->raw->links) return ap_fail(error, AP_ENVIRONMENT, "out of memory for %" PRId64 " edges", r->raw->edges);
+    array links = {0};
     ap_status status = open_raw(r, "edge", error);
-    if (status == AP_OK) status = read_edge_lines(r, error);
+    if (status == AP_OK) status = read_edge_lines(r, &links, error);
     close_raw(r);
+    r->raw->links = links.data;
     return status;
 }
 
@@ -375,9 +378,10 @@ ap_status ap_ogb_raw_example(const ap_ogb_raw *raw, int64_t graph, ap_example *e
     AP_TRY(ap_example_reserve(example, AP_OGBG_FIELDS, ap_ogbg_generator.field, lengths, error));
     memcpy(example->data[AP_OGBG_NODES], raw->node_features + node * AP_OGBG_NODE_FEATURES,
            (size_t)(nodes * AP_OGBG_NODE_FEATURES));
-    memcpy(example->data[AP_OGBG_EDGES], raw->edge_features + edge * AP_OGBG_EDGE_FEATURES,
-           (size_t)(edges * AP_OGBG_EDGE_FEATURES));
-    memcpy(example->data[AP_OGBG_LINKS], raw->links + 2 * edge, (size_t)(2 * edges) * sizeof *raw->links);
+    if (edges)
+        memcpy(example->data[AP_OGBG_EDGES], raw->edge_features + edge * AP_OGBG_EDGE_FEATURES,
+               (size_t)(edges * AP_OGBG_EDGE_FEATURES));
+    if (edges) memcpy(example->data[AP_OGBG_LINKS], raw->links + 2 * edge, (size_t)(2 * edges) * sizeof *raw->links);
     memcpy(example->data[AP_OGBG_LABELS], raw->labels + graph * raw->tasks, (size_t)raw->tasks);
     return AP_OK;
 }
