@@ -116,16 +116,28 @@ static ap_status initialise_mpi(int *argc, char ***argv, ap_error *error) {
     return code ? ap_fail(error, AP_ENVIRONMENT, "MPI could not be initialised") : AP_OK;
 }
 
+/* Rank 0 alone ends with an error, its own or else the others' worst: mpirun reports the first code that is not 0, ends
+ * all others then, and drops what they wrote last. Collective over `ends`, as MPI_Finalize is over the world. */
+static int code_of_world(MPI_Comm ends, int rank, int code) {
+    int worst = code;
+    MPI_Reduce(&code, &worst, 1, MPI_INT, MPI_MAX, 0, ends);
+    return rank ? AP_OK : code ? code : worst;
+}
+
 static int run_parallel(const ap_command *command, int argc, char **argv) {
-    int rank;
+    int rank, ranks;
     ap_error error;
+    MPI_Comm ends; /* no other collective runs on it, so a rank that ends early disturbs none */
     if (initialise_mpi(&argc, &argv, &error)) return ap_cli_report(&error);
     MPI_Comm_rank(MPI_COMM_WORLD, &rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &ranks);
+    MPI_Comm_dup(MPI_COMM_WORLD, &ends);
     ap_log_open(rank, rank == 0, getenv("ALGOPERF_DEBUG") ? AP_LOG_DEBUG : AP_LOG_INFO);
     int code = ap_cli_check_launch(&error) ? ap_cli_report(&error) : command->run(argc, argv);
+    code = code_of_world(ends, rank, code);
+    MPI_Comm_free(&ends);
     MPI_Finalize();
-    /* mpirun drops what rank 0 wrote last if another rank is the first to end with an error: one in twelve messages. */
-    if (code && rank) nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    if (code && ranks > 1) nanosleep(&(struct timespec){.tv_nsec = 100000000}, NULL); /* the others end first */
     return code;
 }
 
