@@ -31,10 +31,12 @@ install_build_packages() {
     libjansson-dev libxxhash-dev zlib1g-dev
 }
 
-# build PRESET
+# build PRESET [TARGET...]: all, or these; by ccache where it is installed.
 build() {
+  local targets=("${@:2}")
+  if command -v ccache >/dev/null; then export CMAKE_C_COMPILER_LAUNCHER=ccache; fi
   say "building ($1)"
   cmake --preset "$1" >"build-$1.log" 2>&1 || { cat "build-$1.log"; return 7; }
-  cmake --build --preset "$1" -j "$cores" >>"build-$1.log" 2>&1 || { tail -n 60 "build-$1.log"; return 7; }
+  cmake --build --preset "$1" -j "$cores" ${targets[@]+--target "${targets[@]}"} >>"build-$1.log" 2>&1 || { tail -n 60 "build-$1.log"; return 7; }
   rm -f "build-$1.log"
 }
