@@ -263,23 +263,6 @@ static void give_gradient_back(ap_tape *tape, ap_tensor *tensor) {
     tensor->grad = NULL;
 }
 
-void ap_tape_hand_over(ap_tape *tape, ap_tensor *output, ap_tensor *x) {
-    ap_tensor *to = owner(x);
-    if (to->needs_grad && !to->has_grad && !to->grad && to->size == output->size) {
-        to->grad = output->grad;
-        to->has_grad = true;
-        output->grad = NULL;
-        return;
-    }
-    bool accumulate = false;
-    float *grad = ap_tape_grad(tape, x, &accumulate);
-    if (!grad) return;
-    if (accumulate)
-        ap_add_into((size_t)output->size, output->grad, grad);
-    else
-        memcpy(grad, output->grad, (size_t)output->size * sizeof *grad);
-}
-
 float *ap_tape_grad(ap_tape *tape, ap_tensor *x, bool *accumulate) {
     x = owner(x);
     if (!x->needs_grad) return NULL;
@@ -299,6 +282,28 @@ ap_rows *ap_tape_rows(ap_tape *tape, ap_tensor *x) {
     if (x->has_grad) return ap_tape_fail(tape, "table %s is looked up twice in a pass", param->name);
     x->has_grad = true;
     return &tape->pass.rows[param->table];
+}
+
+float *ap_tape_grad_in_place(ap_tape *tape, ap_tensor *output, ap_tensor *x, bool *accumulate) {
+    ap_tensor *to = owner(x);
+    if (!to->needs_grad || to->has_grad || to->grad || to->size != output->size)
+        return ap_tape_grad(tape, x, accumulate);
+    to->grad = output->grad;
+    to->has_grad = true;
+    output->grad = NULL;
+    *accumulate = false;
+    return to->grad;
+}
+
+void ap_tape_hand_over(ap_tape *tape, ap_tensor *output, ap_tensor *x) {
+    const float *dy = output->grad;
+    bool accumulate = false;
+    float *grad = ap_tape_grad_in_place(tape, output, x, &accumulate);
+    if (!grad || grad == dy) return;
+    if (accumulate)
+        ap_add_into((size_t)output->size, dy, grad);
+    else
+        memcpy(grad, dy, (size_t)output->size * sizeof *grad);
 }
 
 /* ---- going back */

@@ -104,6 +104,10 @@ float *ap_tape_grad(ap_tape *tape, ap_tensor *x, bool *accumulate);
  * values and count. NULL: not as a list; ask ap_tape_grad. A table is looked up once a pass (else AP_BUG). */
 ap_rows *ap_tape_rows(ap_tape *tape, ap_tensor *x);
 
+/* The same for backward functions that make dx element by element, or row by row, of dy = output->grad: where x has no
+ * gradient yet it gets that memory, to be overwritten in place, and output->grad is NULL: take dy before. */
+float *ap_tape_grad_in_place(ap_tape *tape, ap_tensor *output, ap_tensor *x, bool *accumulate);
+
 /* For backward functions whose output's gradient, as it is now, is x's (a sum, a shortcut): adds it, or, where x has
  * none yet, hands over the memory without a copy. output->grad may be gone afterwards: the last thing to do with it. */
 void ap_tape_hand_over(ap_tape *tape, ap_tensor *output, ap_tensor *x);

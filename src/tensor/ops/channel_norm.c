@@ -103,7 +103,8 @@ typedef struct rows_task {
     const channel_norm *op;
     ap_tensor *y;
     const float *a, *b, *c; /* backward: [sets][channels] */
-    float *dx;
+    const float *g;
+    float *dx; /* may be g */
     bool accumulate;
 } rows_task;
 
@@ -187,7 +188,7 @@ static void gradient_block(int64_t index, void *context) {
     const int64_t blocks = blocks_of(op), set = index / blocks, ld = op->channels;
     const block b = block_of(op, index % blocks);
     const int64_t at = (set * op->rows + b.row0) * ld + b.column0, statistics = set * ld + b.column0;
-    ap_kernels_current()->gradient_rows(b.rows, b.columns, op->x->data + at, t->y->grad + at, ld, op->mean + statistics,
+    ap_kernels_current()->gradient_rows(b.rows, b.columns, op->x->data + at, t->g + at, ld, op->mean + statistics,
                                         t->a + statistics, t->b + statistics, t->c + statistics, t->accumulate,
                                         t->dx + at);
 }
@@ -232,8 +233,9 @@ static void channel_norm_backward(ap_tape *tape, ap_tensor *y, void *context) {
     ap_kernels_for(threads, op->sets * ap_quotient_up(op->channels, sums.width), sums_of_strip, &sums);
     parameter_gradients(tape, op, sum, sum + all);
     set_coefficients(op, sum, sum + all, b, b + all);
-    rows_task rows = {.op = op, .y = y, .a = op->factor, .b = b, .c = b + all};
-    rows.dx = ap_tape_grad(tape, op->x, &rows.accumulate);
+    rows_task rows = {.op = op, .y = y, .a = op->factor, .b = b, .c = b + all, .g = y->grad};
+    rows.dx = op->residual ? ap_tape_grad(tape, op->x, &rows.accumulate)
+                           : ap_tape_grad_in_place(tape, y, op->x, &rows.accumulate);
     if (rows.dx) ap_kernels_for(threads, op->sets * blocks_of(op), gradient_block, &rows);
     if (op->residual) ap_tape_hand_over(tape, y, op->residual);
 }

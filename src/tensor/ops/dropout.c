@@ -26,9 +26,10 @@ static void apply(const dropout *op, const float *in, bool accumulate, float *ou
 
 static void dropout_backward(ap_tape *tape, ap_tensor *output, void *context) {
     const dropout *op = context;
+    const float *dy = output->grad;
     bool accumulate;
-    float *dx = ap_tape_grad(tape, op->x, &accumulate);
-    if (dx) apply(op, output->grad, accumulate, dx);
+    float *dx = ap_tape_grad_in_place(tape, output, op->x, &accumulate);
+    if (dx) apply(op, dy, accumulate, dx);
 }
 
 static ap_tensor *drop(ap_tape *tape, ap_tensor *x, bool channels) {

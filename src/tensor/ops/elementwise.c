@@ -21,11 +21,12 @@ typedef struct activated {
 
 static void activated_backward(ap_tape *tape, ap_tensor *y, void *context) {
     const activated *op = context;
+    const float *dy = y->grad;
     bool accumulate;
-    float *dx = ap_tape_grad(tape, op->x, &accumulate);
+    float *dx = ap_tape_grad_in_place(tape, y, op->x, &accumulate);
     if (!dx) return;
     const float *known = ap_activation_knows_from_output(op->kind) ? y->data : op->x->data;
-    ap_activate_back(op->kind, op->slope, (size_t)y->size, known, y->grad, accumulate, dx);
+    ap_activate_back(op->kind, op->slope, (size_t)y->size, known, dy, accumulate, dx);
 }
 
 ap_tensor *ap_activation_of(ap_tape *tape, ap_tensor *x, ap_activation kind, float slope) {

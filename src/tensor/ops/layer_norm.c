@@ -85,7 +85,7 @@ static void layer_norm_backward(ap_tape *tape, ap_tensor *y, void *context) {
         put_sums(tape, op->bias, op->n, t.sums);
         put_sums(tape, op->scale, op->n, t.sums + op->n);
     }
-    t.out = ap_tape_grad(tape, op->x, &t.accumulate);
+    t.out = ap_tape_grad_in_place(tape, y, op->x, &t.accumulate);
     if (t.out) ap_kernels_for(threads_for(op), ap_quotient_up(op->rows, ROWS), gradient_rows, &t);
     if (atomic_load(&t.failed))
         ap_tape_fail_as(tape, AP_ENVIRONMENT, "out of memory for the gradient of a layer norm of %lld columns",

@@ -26,6 +26,18 @@ static void max_pool_backward(ap_tape *tape, ap_tensor *y, void *context) {
         for (int64_t j = 0; j < c; j++) dx[i / pixels * image + op->winner[i * c + j] * c + j] += y->grad[i * c + j];
 }
 
+/* Compiled for several instruction sets: comparisons and copies only, so the bits are the same. */
+#define ANY_ISA __attribute__((target_clones("avx512f", "avx2", "default")))
+
+/* One more pixel p, number `at`, under a window of c channels. */
+ANY_ISA static void max_pool_take(int64_t c, const float *p, int32_t at, float *y, int32_t *winner) {
+    for (int64_t j = 0; j < c; j++) {
+        const bool wins = p[j] > y[j] || p[j] != p[j];
+        y[j] = wins ? p[j] : y[j];
+        winner[j] = wins ? at : winner[j];
+    }
+}
+
 /* One pixel of y. */
 static void max_of_window(const ap_tensor *x, const float *image, int64_t row0, int64_t column0, int window, float *y,
                           int32_t *winner) {
@@ -35,10 +47,11 @@ static void max_of_window(const ap_tensor *x, const float *image, int64_t row0, 
         for (int64_t column = column0 < 0 ? 0 : column0; column < column0 + window && column < w; column++) {
             const float *p = image + (row * w + column) * c;
             const int32_t at = (int32_t)(row * w + column);
-            for (int64_t j = 0; j < c; j++) {
-                const bool wins = first || p[j] > y[j] || p[j] != p[j];
-                y[j] = wins ? p[j] : y[j];
-                winner[j] = wins ? at : winner[j];
+            if (first) {
+                memcpy(y, p, (size_t)c * sizeof *y);
+                for (int64_t j = 0; j < c; j++) winner[j] = at;
+            } else {
+                max_pool_take(c, p, at, y, winner);
             }
             first = false;
         }
