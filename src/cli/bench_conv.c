@@ -48,7 +48,7 @@ static ap_conv conv_of(const layer *l, int64_t batch) {
 }
 
 static double flops_of(const ap_conv *v) {
-    return 2.0 * (double)(v->n * v->oh * v->ow * v->k) * (double)(v->r * v->s * v->c);
+    return 2.0 * (double)(v->n * v->oh * v->ow * v->k) * (double)(v->r * v->s * (v->c / v->groups));
 }
 
 /* ---- one shape */
@@ -63,10 +63,11 @@ static void release(operands *o) {
     free(o->x), free(o->w), free(o->y), free(o->dw), free(o->dx), free(o->packed[0]), free(o->packed[1]);
 }
 
-static bool make(const layer *l, int64_t batch, operands *o) {
-    *o = (operands){.conv = conv_of(l, batch)};
+static bool make(ap_conv conv, operands *o) {
+    *o = (operands){.conv = conv};
     const ap_conv *v = &o->conv;
-    const size_t images = (size_t)(v->n * v->h * v->w * v->c), weights = (size_t)(v->k * v->c * v->r * v->s);
+    const size_t images = (size_t)(v->n * v->h * v->w * v->c),
+                 weights = (size_t)(v->k * (v->c / v->groups) * v->r * v->s);
     o->x = ap_bench_filled(images), o->dx = ap_bench_filled(images), o->w = ap_bench_filled(weights);
     o->dw = ap_bench_filled(weights), o->y = ap_bench_filled((size_t)(v->n * v->oh * v->ow * v->k));
     for (int i = 0; i < 2; i++) o->packed[i] = ap_bench_filled(ap_conv_packed_size(v, i));
@@ -120,7 +121,7 @@ static void print_rate(double flops, double seconds) {
 
 static bool measure_layer(const layer *l, int64_t batch, int rounds, totals *t) {
     operands o;
-    const bool made = make(l, batch, &o);
+    const bool made = make(conv_of(l, batch), &o);
     printf("%3lld %4lld->%-4lld %lldx%lld/%lld x%d", (long long)l->size, (long long)l->c, (long long)l->k,
            (long long)l->window, (long long)l->window, (long long)l->stride, l->count);
     for (int pass = 0; made && pass < AP_CONV_PASSES; pass++) {
@@ -166,6 +167,46 @@ static void print_totals(const totals *t, double peak) {
     printf("\n");
 }
 
+/* Convolutions whose every channel is a group: no rival in the same run, and not in the totals. */
+static const struct channelwise {
+    const char *name;
+    int64_t h, w, c, r, s;
+} channelwise[] = {{"conformer 400 frames", 1, 400, 512, 1, 32}, {"28 256", 28, 28, 256, 3, 3}};
+
+static bool measure_channelwise(const struct channelwise *l, int64_t batch, int rounds) {
+    operands o;
+    const bool made = make((ap_conv){.n = batch,
+                                     .h = l->h,
+                                     .w = l->w,
+                                     .c = l->c,
+                                     .k = l->c,
+                                     .r = l->r,
+                                     .s = l->s,
+                                     .stride_h = 1,
+                                     .stride_w = 1,
+                                     .pad_top = (l->r - 1) / 2,
+                                     .pad_left = (l->s - 1) / 2,
+                                     .oh = l->h,
+                                     .ow = l->w,
+                                     .groups = l->c},
+                           &o);
+    const double flops = made ? flops_of(&o.conv) : 0;
+    printf("channel by channel: %-20s %lldx%-2lld", l->name, (long long)l->r, (long long)l->s);
+    for (int pass = 0; made && pass < AP_CONV_PASSES; pass++) {
+        int64_t best = INT64_MAX;
+        for (int round = 0; round <= rounds; round++) {
+            const int64_t start = ap_bench_cpu_ns();
+            run_ours(&o, (ap_conv_pass)pass);
+            const int64_t ns = ap_bench_cpu_ns() - start;
+            if (round > 0 && ns < best) best = ns;
+        }
+        print_rate(flops, ap_clock_s(best));
+    }
+    printf("\n");
+    release(&o);
+    return made;
+}
+
 static ap_status measure(int64_t batch, int rounds, const char *filter, ap_error *error) {
     totals t = {.why = ""};
     ap_kernels_set_threads(1);
@@ -185,8 +226,14 @@ static ap_status measure(int64_t batch, int rounds, const char *filter, ap_error
             return ap_fail(error, AP_ENVIRONMENT, "out of memory for the layer %s at batch %lld", name,
                            (long long)batch);
     }
+    if (t.flops[AP_CONV_FORWARD] == 0)
+        return ap_fail(error, AP_USAGE, "--filter \"%s\": no layer has that in \"size c->k RxS/stride\"", filter);
     const double after = ap_bench_fma_peak();
     print_totals(&t, after > peak ? after : peak);
+    for (size_t i = 0; i < sizeof channelwise / sizeof *channelwise && !filter; i++)
+        if (!measure_channelwise(&channelwise[i], batch, rounds))
+            return ap_fail(error, AP_ENVIRONMENT, "out of memory for the layer %s at batch %lld", channelwise[i].name,
+                           (long long)batch);
     return AP_OK;
 }
 
