@@ -4,7 +4,7 @@
  *
  * A part of the edges' kind has a row for each row of y. A gathered part (the node an edge leaves) is multiplied first,
  * once for each of its own rows, and the products are gathered: in a molecule half as many products as edges, and no
- * concatenated matrix (ogbg's edge update: 44 % of the multiplications of the direct form).
+ * concatenated matrix (ogbg's edge update: 48 % of the multiplications of the direct form).
  *
  * Order of sums. y[i]: b (without: +0), plus the products of the gathered parts, each one chain over its columns from
  * +0, in the order of the parts; from there one fma chain over the columns of the direct parts, in the order of the
