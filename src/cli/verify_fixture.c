@@ -1,6 +1,7 @@
 /* Model fixtures: one tool for all workloads. The file's layout and its tolerances: tests/fixtures/README.md. */
 #include "cli/verify.h"
 
+#include "cli/verify_search.h"
 #include "tensor/kernels/isa.h"
 
 #include <jansson.h>
@@ -35,6 +36,7 @@ typedef struct fixture {
     char **input_names; /* the batch borrows them */
     ap_batch batch;
     ap_tape *tape;
+    bool searched;
     int rows;
     row row[MAX_ROWS];
 } fixture;
@@ -433,7 +435,9 @@ static ap_status run_training(fixture *f, ap_error *error) {
     char grads[NAME], grads_f64[NAME];
     snprintf(grads, sizeof grads, "%s/grads", f->where);
     snprintf(grads_f64, sizeof grads_f64, "%s/grads_f64", f->where);
-    AP_TRY(check_set(f, "gradients", f->params, grads, grads_f64, f->gradients, gradient_floor, limit.gradient, error));
+    if (!*f->where || ap_h5_exists(f->file, grads))
+        AP_TRY(check_set(f, "gradients", f->params, grads, grads_f64, f->gradients, gradient_floor, limit.gradient,
+                         error));
     if (ap_params_count(f->state) == 0 || *f->where) return AP_OK;
     return check_set(f, "state/updated", f->state, "/state/updated", "/state/updated_f64", f->new_state, gradient_floor,
                      limit.state, error);
@@ -465,21 +469,20 @@ static ap_status check_example_metric(fixture *f, const ap_tensor *logits, ap_er
     return check_output(f, w->example_metric_name, f->batch.examples, values, 0, loss_limit, error);
 }
 
-/* Evaluation form with the updated state, and the workload's own sums. */
+/* Evaluation form, and the workload's own sums. */
 static ap_status run_evaluation(fixture *f, ap_error *error) {
     const ap_workload *w = f->workload;
-    memcpy(ap_params_values(f->state), f->new_state, (size_t)ap_params_length(f->state) * sizeof(float));
-    ap_params_changed(f->state);
     double sums[AP_MAX_SUMS] = {0};
     ap_tape_begin(f->tape, &(ap_pass){.training = false});
     ap_tensor *logits = w->forward(f->model, f->tape, &f->batch);
-    if (logits) w->evaluate(f->model, f->tape, logits, &f->batch, sums);
     AP_TRY(ap_tape_status(f->tape, error));
     AP_TRY(check_logits(f, "eval_logits", logits, error));
     AP_TRY(check_example_metric(f, logits, error));
+    w->evaluate(f->model, f->tape, logits, &f->batch, sums); /* the logits may be gone */
+    AP_TRY(ap_tape_status(f->tape, error));
     for (int i = 0; i < w->sum_count; i++) {
-        char path[NAME];
-        snprintf(path, sizeof path, "/outputs/%s", w->sum_names[i] ? w->sum_names[i] : "");
+        char path[2 * NAME];
+        snprintf(path, sizeof path, "%s/outputs/%s", f->where, w->sum_names[i] ? w->sum_names[i] : "");
         if (w->sum_names[i] && ap_h5_exists(f->file, path)) AP_TRY(check_number(f, w->sum_names[i], sums[i], error));
     }
     return AP_OK;
@@ -519,10 +522,45 @@ static void keep_numbers(const fixture *f, double *numbers, bool back) {
     }
 }
 
-/* A further training pass on other inputs: groups of /extra with inputs, logits, losses and gradients of their own. */
+/* From here on with the state that the training pass left. */
+static void use_new_state(fixture *f) {
+    memcpy(ap_params_values(f->state), f->new_state, (size_t)ap_params_length(f->state) * sizeof(float));
+    ap_params_changed(f->state);
+}
+
+/* Sequences found by search: groups of /extra whose members have `predicted`. */
+static ap_status run_search(fixture *f, const fixture *extra, ap_error *error) {
+    ap_search_check c = {.file = f->file,
+                         .path = f->path,
+                         .workload = f->workload,
+                         .model = f->model,
+                         .params = f->params,
+                         .tape = f->tape,
+                         .batch = &extra->batch};
+    AP_TRY(ap_verify_search(&c, error));
+    if (!c.cases) return AP_OK;
+    f->searched = true;
+    row *sequences = get_row(f, "sequences found"), *scores = get_row(f, "scores of sequences");
+    *sequences = (row){.name = sequences->name,
+                       .tensors = c.cases,
+                       .share = c.wrong ? INFINITY : 0,
+                       .error = c.wrong,
+                       .error_f64 = NAN};
+    *scores = (row){.name = scores->name,
+                    .tensors = c.cases,
+                    .share = c.score_error / loss_limit,
+                    .error = c.score_error,
+                    .allowed = loss_limit,
+                    .error_f64 = NAN};
+    snprintf(sequences->worst, sizeof sequences->worst, "%s", c.worst);
+    snprintf(scores->worst, sizeof scores->worst, "%s", c.worst_score);
+    return AP_OK;
+}
+
+/* A further pass on other inputs: groups of /extra with inputs, logits, losses and perhaps gradients of their own. */
 static ap_status run_extra(fixture *f, const char *name, ap_error *error) {
     char where[NAME], part[2 * NAME];
-    static const char *const needed[] = {"inputs/inputs", "outputs/train_logits", "outputs/loss", "grads"};
+    static const char *const needed[] = {"inputs/inputs", "outputs/train_logits", "outputs/loss"};
     snprintf(where, sizeof where, "/extra/%s", name);
     for (size_t i = 0; i < sizeof needed / sizeof *needed; i++) {
         snprintf(part, sizeof part, "%s/%s", where, needed[i]);
@@ -540,6 +578,9 @@ static ap_status run_extra(fixture *f, const char *name, ap_error *error) {
     if (status == AP_OK) status = read_extra_options(&extra, error);
     if (status == AP_OK) status = run_front_end(&extra, error);
     if (status == AP_OK) status = run_training(&extra, error);
+    snprintf(part, sizeof part, "%s/outputs/eval_logits", where);
+    if (status == AP_OK && ap_h5_exists(f->file, part)) status = run_evaluation(&extra, error);
+    if (status == AP_OK && f->workload->search && !f->searched) status = run_search(f, &extra, error);
     for (int i = 0; i < extra.rows && status == AP_OK; i++) {
         if (f->rows == MAX_ROWS) break;
         row *r = &f->row[f->rows++];
@@ -662,6 +703,7 @@ static ap_status verify(fixture *f, ap_math math, ap_error *error) {
     AP_TRY(run_training(f, error));
     AP_TRY(run_plain_loss(f, "per_example_loss_no_smoothing", true, error));
     AP_TRY(run_plain_loss(f, "per_example_loss_no_mask_no_smoothing", false, error));
+    use_new_state(f);
     AP_TRY(run_evaluation(f, error));
     AP_TRY(run_extras(f, error));
     print_head(f, math);

@@ -45,7 +45,7 @@ struct ap_dataset {
     int file;     /* descriptor for pread(2) */
     char *memory; /* the whole file; NULL: it is read by pread(2) */
     size_t memory_bytes;
-    char *path, *name_text, *source;
+    char *path, *name_text, *source, *vocabulary;
     char digest[AP_DIGEST_TEXT];
     column column[AP_SPLITS][AP_MAX_FIELDS];
     int64_t digests[AP_SPLITS]; /* byte offset of the per-example digests */
@@ -220,6 +220,22 @@ static ap_status check_attributes(ap_dataset *dataset, hid_t file, const char *w
     return AP_OK;
 }
 
+/* Ends with a line break, and has no NUL within. */
+static ap_status read_vocabulary(ap_dataset *dataset, hid_t file, ap_error *error) {
+    enum { LARGEST = 1 << 26 };
+    if (!ap_h5_exists(file, "/vocabulary")) return AP_OK;
+    void *text;
+    int64_t n;
+    AP_TRY(ap_h5_read(file, "/vocabulary", AP_U8, -1, LARGEST, &text, &n, error));
+    dataset->vocabulary = malloc((size_t)n + 1);
+    if (dataset->vocabulary) memcpy(dataset->vocabulary, text, (size_t)n), dataset->vocabulary[n] = 0;
+    free(text);
+    if (!dataset->vocabulary) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
+    if (n == 0 || dataset->vocabulary[n - 1] != '\n' || strlen(dataset->vocabulary) != (size_t)n)
+        return ap_fail(error, AP_DATA, "/vocabulary is not a text that ends with a line break");
+    return AP_OK;
+}
+
 /* The digest that the seal states (verified by ap_h5_open_sealed up to WHOLE_DIGEST_LIMIT). */
 static ap_status read_seal(ap_dataset *dataset, ap_error *error) {
     static const char key[] = "\nxxh3_128=";
@@ -233,6 +249,7 @@ static ap_status read_seal(ap_dataset *dataset, ap_error *error) {
 
 static ap_status read_layout(ap_dataset *dataset, hid_t file, const char *workload, ap_error *error) {
     AP_TRY(check_attributes(dataset, file, workload, error));
+    AP_TRY(read_vocabulary(dataset, file, error));
     for (ap_split split = 0; split < AP_SPLITS; split++) AP_TRY(locate_split(dataset, file, split, error));
     return read_seal(dataset, error);
 }
@@ -305,6 +322,7 @@ void ap_dataset_close(ap_dataset *dataset) {
     free(dataset->path);
     free(dataset->name_text);
     free(dataset->source);
+    free(dataset->vocabulary);
     free(dataset);
 }
 
@@ -318,6 +336,10 @@ const char *ap_dataset_digest(const ap_dataset *dataset) {
 
 const char *ap_dataset_source(const ap_dataset *dataset) {
     return dataset->source ? dataset->source : "";
+}
+
+const char *ap_dataset_vocabulary(const ap_dataset *dataset) {
+    return dataset->vocabulary;
 }
 
 int64_t ap_dataset_count(const ap_dataset *dataset, ap_split split) {

@@ -74,6 +74,8 @@ void ap_dataset_close(ap_dataset *dataset); /* NULL is fine */
 const char *ap_dataset_name(const ap_dataset *dataset); /* "fashion-mnist", "mnist", "synthetic": selects the target */
 const char *ap_dataset_digest(const ap_dataset *dataset); /* hex; "" for synthetic */
 const char *ap_dataset_source(const ap_dataset *dataset); /* as given to the packer; "" for synthetic */
+/* What token ids mean, a piece a line from id 0 on, if the packed file has `/vocabulary`; NULL: it has none. */
+const char *ap_dataset_vocabulary(const ap_dataset *dataset);
 int64_t ap_dataset_count(const ap_dataset *dataset, ap_split split);
 /* Reads one example and verifies its digest (AP_DATA names file, split and index). Thread-safe: packed files are read
  * from memory or by pread(2), not by libhdf5. */
@@ -99,6 +101,8 @@ ap_status ap_packer_create(const char *path, const char *workload, const char *d
 ap_status ap_packer_begin(ap_packer *packer, ap_split split, int64_t count, const int64_t *total_lengths,
                           ap_error *error);
 ap_status ap_packer_append(ap_packer *packer, const ap_example *example, ap_error *error);
+/* Adds `/vocabulary` (ap_dataset_vocabulary), before the first split. */
+ap_status ap_packer_vocabulary(ap_packer *packer, const char *text, ap_error *error);
 /* Records that examples were left out: attributes `skipped` (how many) and `skipped_records` (their texts, a line
  * each). */
 ap_status ap_packer_skipped(ap_packer *packer, int64_t count, const char *records, ap_error *error);

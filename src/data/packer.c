@@ -289,6 +289,17 @@ ap_status ap_packer_append(ap_packer *packer, const ap_example *example, ap_erro
 
 /* ---- the end */
 
+ap_status ap_packer_vocabulary(ap_packer *packer, const char *text, ap_error *error) {
+    const int64_t n = (int64_t)strlen(text);
+    if (packer->splits) return ap_fail(error, AP_BUG, "%s: a vocabulary behind a split", packer->path);
+    *packer->sink = (sink){.name = "/vocabulary", .type = AP_U8, .rank = 1, .shape = {n}};
+    ap_status status = open_sink(packer, error);
+    if (status == AP_OK) status = fill_sink(packer->sink, text, (size_t)n, error);
+    if (status == AP_OK) status = flush_sink(packer->sink, error);
+    close_sinks(packer);
+    return status;
+}
+
 ap_status ap_packer_skipped(ap_packer *packer, int64_t count, const char *records, ap_error *error) {
     hid_t file = ap_h5_writer_file(packer->writer);
     AP_TRY(ap_h5_set_i64(file, "/", "skipped", count, error));

@@ -82,6 +82,7 @@ void ap_prepare_plan_free(ap_prepare_plan *plan) {
     for (int64_t i = 0; i < plan->parts; i++) free(plan->part[i].name);
     free(plan->part);
     free(plan->source);
+    free(plan->vocabulary);
     if (plan->release) plan->release(plan->reader);
     *plan = (ap_prepare_plan){0};
 }
@@ -144,6 +145,7 @@ ap_status ap_preparation_identity(const ap_preparation *p, ap_digest *identity, 
     ap_digest_stream_add(digest, &p->base, sizeof p->base);
     add_text(digest, p->data_set);
     add_text(digest, p->plan->source);
+    if (p->plan->vocabulary) add_text(digest, p->plan->vocabulary);
     for (int64_t i = 0; i < p->plan->parts; i++) add_part(digest, p, &p->plan->part[i]);
     *identity = ap_digest_stream_final(digest);
     ap_digest_stream_destroy(digest);
@@ -181,10 +183,11 @@ static ap_status check_stamps(const ap_preparation *p, ap_error *error) {
     const int64_t made = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
     for (int64_t i = 0; i < p->plan->parts; i++)
         if (p->plan->part[i].stamp > made)
-            return ap_fail(error, AP_USAGE,
-                           "%s exists and is older than its input: \"%s\" was changed since; remove it or choose another "
-                           "file name",
-                           p->target.to, p->plan->part[i].name);
+            return ap_fail(
+                error, AP_USAGE,
+                "%s exists and is older than its input: \"%s\" was changed since; remove it or choose another "
+                "file name",
+                p->target.to, p->plan->part[i].name);
     return AP_OK;
 }
 
@@ -478,6 +481,7 @@ static ap_status join_all(join *j, ap_error *error) {
     AP_TRY(ap_packer_create(t->to, t->workload, j->p->data_set, j->p->plan->source, t->fields, t->field, &j->packer,
                             error));
     if (!j->packer) return AP_OK; /* someone else made it meanwhile */
+    if (j->p->plan->vocabulary) AP_TRY(ap_packer_vocabulary(j->packer, j->p->plan->vocabulary, error));
     for (int s = 0; s < AP_SPLITS; s++) AP_TRY(join_split(j, (ap_split)s, &next, error));
     if (j->skipped_count) AP_TRY(ap_packer_skipped(j->packer, j->skipped_count, j->skipped, error));
     ap_packer *packer = j->packer;

@@ -31,6 +31,7 @@ typedef struct ap_part_output ap_part_output;
 typedef struct ap_prepare_plan {
     const char *data_set; /* name where the user gives none; static text */
     char *source;         /* from malloc: what the input is, with digests or names and sizes; part of its identity */
+    char *vocabulary;     /* from malloc or NULL: what token ids mean (ap_dataset_vocabulary); part of its identity */
     int64_t parts, room;
     ap_part *part;
     void *reader; /* handed to the functions below */

@@ -49,8 +49,8 @@ int64_t ap_queue_index(uint64_t seed, int64_t examples, int64_t global_batch, in
 /* ---- the thread */
 
 /* index: of the examples; NULL: those that the shard has of batch t. */
-static ap_status make_shard(ap_queue *queue, int64_t t, int shard, const int64_t *index, int64_t n, ap_batch *batch,
-                            ap_error *error) {
+static ap_status make_shard(ap_queue *queue, int64_t t, int shard, const int64_t *index, int64_t n, int64_t first,
+                            ap_batch *batch, ap_error *error) {
     const ap_queue_options *o = &queue->options;
     const int64_t begin = shard_begin(o, shard);
     for (int64_t i = 0; i < n; i++) {
@@ -58,7 +58,7 @@ static ap_status make_shard(ap_queue *queue, int64_t t, int shard, const int64_t
         const int64_t at = index ? index[i] : ap_queue_index(o->seed, queue->examples, o->global_batch, t, begin + i);
         AP_TRY(ap_dataset_read(o->dataset, AP_TRAIN, at, &queue->example[i], error));
     }
-    ap_collate_key key = {.seed = o->seed, .step = t, .shard = shard, .training = true};
+    ap_collate_key key = {.seed = o->seed, .step = t, .shard = shard, .training = true, .first = first};
     ap_batch_clear(batch);
     return o->collate(o->model, &key, n, queue->example, n, batch, error);
 }
@@ -71,11 +71,11 @@ static bool is_local(const ap_queue_options *o, int shard) {
 static ap_status make_dynamic(ap_queue *queue, int64_t t, slot *s, int *shard) {
     const ap_queue_options *o = &queue->options;
     const int64_t *index;
-    int64_t n;
+    int64_t n, first;
     for (*shard = 0; *shard < o->shards; ++*shard) {
-        AP_TRY(ap_dynamic_batch_next(queue->dynamic, &index, &n, &s->error));
+        AP_TRY(ap_dynamic_batch_next(queue->dynamic, &index, &n, &first, &s->error));
         if (is_local(o, *shard))
-            AP_TRY(make_shard(queue, t, *shard, index, n, &s->batch[*shard - o->first_shard], &s->error));
+            AP_TRY(make_shard(queue, t, *shard, index, n, first, &s->batch[*shard - o->first_shard], &s->error));
     }
     return AP_OK;
 }
@@ -85,7 +85,7 @@ static ap_status make_fixed(ap_queue *queue, int64_t t, slot *s, int *shard) {
     for (int i = 0; i < o->local_shards; i++) {
         *shard = o->first_shard + i;
         const int64_t n = shard_begin(o, *shard + 1) - shard_begin(o, *shard);
-        AP_TRY(make_shard(queue, t, *shard, NULL, n, &s->batch[i], &s->error));
+        AP_TRY(make_shard(queue, t, *shard, NULL, n, 0, &s->batch[i], &s->error));
     }
     return AP_OK;
 }
@@ -94,10 +94,10 @@ static ap_status make_fixed(ap_queue *queue, int64_t t, slot *s, int *shard) {
 static ap_status skip_to_first(ap_queue *queue, ap_error *error) {
     const ap_queue_options *o = &queue->options;
     const int64_t *index;
-    int64_t n;
+    int64_t n, begin;
     for (int64_t k = 0; queue->dynamic && k < o->first_batch * o->shards; k++) {
         if (atomic_load_explicit(&queue->stop, memory_order_relaxed)) break;
-        AP_TRY(ap_dynamic_batch_next(queue->dynamic, &index, &n, error));
+        AP_TRY(ap_dynamic_batch_next(queue->dynamic, &index, &n, &begin, error));
     }
     return AP_OK;
 }
@@ -165,7 +165,7 @@ static ap_status check_options(const ap_queue_options *o, int64_t examples, ap_e
 static ap_status allocate(ap_queue *queue, ap_error *error) {
     const ap_queue_options *o = &queue->options;
     size_t shards = (size_t)o->local_shards, slots = (size_t)queue->slots;
-    queue->room = o->global_batch / o->shards + 1;
+    queue->room = queue->dynamic ? ap_dynamic_batch_most(queue->dynamic) : o->global_batch / o->shards + 1;
     queue->example = calloc((size_t)queue->room, sizeof *queue->example);
     queue->slot = calloc(slots, sizeof *queue->slot);
     bool fine = queue->example && queue->slot;
@@ -188,12 +188,13 @@ ap_status ap_queue_create(const ap_queue_options *options, ap_queue **result, ap
     pthread_mutex_init(&queue->mutex, NULL);
     pthread_cond_init(&queue->made_one, NULL);
     pthread_cond_init(&queue->took_one, NULL);
-    ap_status status = allocate(queue, error);
-    if (status == AP_OK && options->budget) {
+    ap_status status = AP_OK;
+    if (options->budget) {
         const int64_t first = options->examples && options->examples < examples ? options->examples : examples;
-        status = ap_dynamic_batch_create(options->dataset, first, options->budget, options->seed,
+        status = ap_dynamic_batch_create(options->dataset, first, options->budget, options->model, options->seed,
                                          options->global_batch / options->shards, &queue->dynamic, error);
     }
+    if (status == AP_OK) status = allocate(queue, error);
     if (status == AP_OK) status = start_thread(queue, error);
     if (status != AP_OK) {
         ap_queue_destroy(queue);

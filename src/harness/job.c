@@ -156,6 +156,8 @@ static ap_status open_workload(ap_job *job, const ap_section *section, ap_job_wo
         int64_t counts[AP_SPLITS] = {scale->train_examples, scale->validation_examples, scale->test_examples};
         AP_TRY(ap_dataset_synthetic(workload->generator, w->problem->model, 0, counts, &w->dataset, error));
     }
+    if (workload->attach && workload->attach(w->problem->model, w->dataset, error))
+        return locate(job, section, "data", error);
     return make_label(section, w, error);
 }
 

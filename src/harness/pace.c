@@ -38,6 +38,15 @@ static void make_examples(const ap_dataset *dataset) {
     ap_example_free(&example);
 }
 
+/* The synthetic data set where there is none, and what the model must know of it. */
+static ap_status attach(ap_problem *problem, ap_dataset **dataset, ap_error *error) {
+    const ap_workload *w = problem->workload;
+    const ap_scale *s = &problem->scale;
+    const int64_t counts[AP_SPLITS] = {s->train_examples, s->validation_examples, s->test_examples};
+    if (!*dataset) AP_TRY(ap_dataset_synthetic(w->generator, problem->model, 0, counts, dataset, error));
+    return w->attach ? w->attach(problem->model, *dataset, error) : AP_OK;
+}
+
 ap_status ap_pace_problem(const char *name, const char *scale, const char *data, ap_problem **problem,
                           ap_dataset **dataset, ap_error *error) {
     const ap_workload *w;
@@ -51,10 +60,8 @@ ap_status ap_pace_problem(const char *name, const char *scale, const char *data,
     if (data) AP_TRY(ap_dataset_open(data, w->name, w->fields, w->field, dataset, error));
     const char *targets = *dataset ? ap_dataset_name(*dataset) : search.synthetic ? "synthetic" : search.first;
     ap_status status = ap_problem_open(w, scale, variant, targets, NULL, problem, error);
-    if (!status && !*dataset) {
-        const ap_scale *s = &(*problem)->scale;
-        int64_t counts[AP_SPLITS] = {s->train_examples, s->validation_examples, s->test_examples};
-        status = ap_dataset_synthetic(w->generator, (*problem)->model, 0, counts, dataset, error);
+    if (!status) {
+        status = attach(*problem, dataset, error);
         if (status) ap_problem_close(*problem);
     }
     if (status)

@@ -18,6 +18,12 @@ typedef struct ap_loss_options {
     float label_smoothing;
 } ap_loss_options;
 
+/* How a model that writes searches for the best sequence. */
+typedef struct ap_search_options {
+    int64_t beams, most; /* most: places of a sequence, the start token's included */
+    double alpha;        /* of the length penalty */
+} ap_search_options;
+
 typedef struct ap_prepare_options {
     const char *from, *to; /* folder of the published files; packed file to make */
     const char *name;      /* data set name recorded in the file, selects the target; NULL: the workload's default */
@@ -37,9 +43,9 @@ typedef struct ap_workload {
     /* Declares parameters and state in published order. */
     ap_status (*define)(const void *model, ap_params *params, ap_params *state, ap_error *error);
     ap_tensor *(*forward)(const void *model, ap_tape *tape, const ap_batch *batch); /* logits */
-    /* A fixed front end without gradient (features of sound) as an array of its own: when the batch has an array of this
-     * name, forward starts from it. Fixtures record it in /intermediate: the front end is compared by itself, and the
-     * model from the recorded numbers on. NULL: none. front_end: float32 [size] of the batch; false: it has another
+    /* A fixed front end without gradient (features of sound) as an array of its own: when the batch has an array of
+     * this name, forward starts from it. Fixtures record it in /intermediate: the front end is compared by itself, and
+     * the model from the recorded numbers on. NULL: none. front_end: float32 [size] of the batch; false: it has another
      * size. */
     const char *front_end_name;
     bool (*front_end)(const void *model, const ap_batch *batch, int64_t size, float *values);
@@ -49,7 +55,7 @@ typedef struct ap_workload {
     ap_loss (*loss)(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch,
                     const ap_loss_options *options);
     /* Adds one evaluated shard to sums[sum_count] (the caller zeroes them, and adds over shards and batches in fixed
-     * order). */
+     * order). May begin passes of its own on the tape: the logits are gone afterwards, unless there is output_count. */
     int sum_count;
     const char *sum_names[AP_MAX_SUMS]; /* names of the sums in fixtures' /outputs; NULL: fixtures do not have it */
     void (*evaluate)(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums);
@@ -61,6 +67,11 @@ typedef struct ap_workload {
     int64_t (*output_count)(const void *model);
     void (*outputs)(const void *model, const ap_tensor *logits, const ap_batch *batch, float *outputs);
     void (*output_metrics)(const void *model, int64_t examples, const float *outputs, double *metrics);
+    /* The sequences that a model which writes finds for the batch's inputs, alive or finished, worst first: sequences
+     * [examples][beams][most], scores [examples][beams]. Begins passes of its own on the tape, whose status tells
+     * failures. Compared with /extra/GROUP/CASE of fixtures. NULL: it does not write. */
+    void (*search)(const void *model, ap_tape *tape, const ap_batch *batch, const ap_search_options *options,
+                   int64_t *sequences, float *scores);
     /* A metric of each example (SSIM), compared with outputs/<name> of fixtures; NULL: none. values [examples]; those
      * of padding are not looked at. */
     const char *example_metric_name;
@@ -76,6 +87,9 @@ typedef struct ap_workload {
     ap_field field[AP_MAX_FIELDS];
     ap_collate *collate;
     const ap_batch_budget *budget; /* training batches are filled by the examples' sizes; NULL: by their number */
+    /* Tells the model what the data set says beside its examples (a vocabulary); the data set outlives it. NULL: it
+     * need not know. */
+    ap_status (*attach)(void *model, const ap_dataset *dataset, ap_error *error);
     const ap_generator *generator;
     /* The published files at `from` as parts of a plan (data/prepare.h), which holds nothing yet and is freed by the
      * caller, also after a failure. Called by every rank: it lists and checks, it does not read what is large. NULL:

@@ -13,8 +13,8 @@ verify() { # LABEL FIXTURE
   done
   expect 0 "^PASS" "$ALGOPERF" verify "$1" --fixture "$2" --math blas
 }
-for label in cifar fastmri imagenet_vit ogbg criteo1tb finewebedu_lm; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
-for label in imagenet_resnet imagenet_resnet_{silu,gelu,large_bn_init} imagenet_vit_{glu,post_ln,map} fastmri_{model_size,tanh,layernorm} ogbg_{gelu,silu,model_size} criteo1tb_{test,layernorm,embed_init,resnet}; do
+for label in cifar fastmri imagenet_vit ogbg criteo1tb finewebedu_lm wmt; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
+for label in imagenet_resnet imagenet_resnet_{silu,gelu,large_bn_init} imagenet_vit_{glu,post_ln,map} fastmri_{model_size,tanh,layernorm} ogbg_{gelu,silu,model_size} criteo1tb_{test,layernorm,embed_init,resnet} wmt_{post_ln,attention_temp,glu_tanh}; do
   if [ -e "$shared/$label.h5" ]; then verify $label "$shared/$label.h5"; else echo "no fixture of $label here"; fi
 done
 expect 4 "is a fixture of" "$ALGOPERF" verify cifar --fixture "$SOURCE/tests/fixtures/fastmri.h5"
@@ -37,4 +37,8 @@ alter finewebedu_lm epsilon "f['extra/qk_eps/outputs'].attrs['qknorm_epsilon'] =
 expect 6 "qk_eps: train_logits.*FAIL" "$ALGOPERF" verify finewebedu_lm --fixture "$T/epsilon.h5"
 alter imagenet_vit mixup "f['extra/mixup/grads/head.weight'][2, 3] += 1e-2"
 expect 6 "head.weight" "$ALGOPERF" verify imagenet_vit --fixture "$T/mixup.h5"
+alter wmt beam "f['extra/beam/g3.0_r2.5_L6/all_beams'][1, 2, 3] += 1"
+expect 6 "sequences found" "$ALGOPERF" verify wmt --fixture "$T/beam.h5"
+alter wmt padding "f['outputs/train_logits'][0, 6, 0] += 1" # weight 0: not compared
+expect 0 "^PASS" "$ALGOPERF" verify wmt --fixture "$T/padding.h5"
 done_testing

@@ -447,10 +447,73 @@ static void test_an_example_larger_than_a_shard_is_named(void) {
     ap_dataset_close(dataset);
 }
 
-AP_TEST_MAIN(test_dynamic_batches_follow_the_rule, test_an_example_larger_than_a_shard_is_named,
-             test_every_epoch_is_a_permutation, test_an_epoch_leaves_out_the_remainder,
-             test_order_is_the_documented_one, test_batch_is_independent_of_ranks_and_shards, test_uneven_shards,
-             test_resume_gives_the_same_batches, test_reads_ahead_and_no_further,
-             test_batch_stays_valid_until_the_next_call, test_no_allocation_in_the_steady_state,
-             test_waiting_is_measured, test_signals_stay_with_the_caller, test_failed_read_is_reported,
-             test_failed_collate_is_reported, test_destroy_at_any_time, test_wrong_options_are_refused)
+/* ---- packed rows */
+
+static int64_t row_of_eight(const void *model) {
+    (void)model;
+    return 8;
+}
+static const ap_batch_budget row_budget = {
+    .amounts = 2, .name = {"rows", "odd ones"}, .measure = measure_index, .row = row_of_eight, .group = 5};
+
+/* The rule, written once more for one shard after the other: sizes 1 .. 5 into rows of 8, a new row every 5th. */
+static void test_rows_follow_the_rule(void) {
+    enum { N = 23, SHARE = 3, BATCHES = 12, S = 2 };
+    source s = healthy;
+    ap_dataset *dataset;
+    ap_queue *queue = start(
+        &s, N, (ap_queue_options){.budget = &row_budget, .global_batch = SHARE * S, .shards = S, .local_shards = S},
+        &dataset);
+    int64_t position = 0;
+    for (int t = 0; queue && t < BATCHES; t++) {
+        const ap_batch *batch = NULL;
+        int64_t number;
+        ap_error error = {0};
+        CHECK_INT(ap_queue_next(queue, &batch, &number, &error), AP_OK);
+        for (int k = 0; batch && k < S; k++) {
+            int64_t n = 0;
+            for (int64_t rows = 0, used = 0, odd = 0;; n++, position++) {
+                ap_random stream = ap_random_stream(SEED, AP_RANDOM_SHUFFLE, (uint64_t)(position / N), 0);
+                const int64_t index = ap_random_permute(&stream, N, position % N);
+                const bool fresh = rows == 0 || position % 5 == 0 || used + 1 + index % 5 > 8 || odd + index % 2 > 8;
+                if (fresh && rows == SHARE) break;
+                if (fresh) rows++, used = odd = 0;
+                used += 1 + index % 5, odd += index % 2;
+                CHECK(n < batch[k].examples && ap_batch_i64(&batch[k], "index")[n] == index);
+            }
+            CHECK_INT(batch[k].examples, n);
+        }
+    }
+    ap_queue_destroy(queue);
+    ap_dataset_close(dataset);
+}
+
+static int64_t row_of_two(const void *model) {
+    (void)model;
+    return 2;
+}
+/* What is larger than a row is left out. */
+static void test_what_fits_no_row_is_left_out(void) {
+    source s = healthy;
+    ap_dataset *dataset;
+    const ap_batch *batch = NULL;
+    int64_t number;
+    ap_error error = {0};
+    ap_batch_budget narrow = row_budget;
+    narrow.row = row_of_two;
+    ap_queue *queue = start(
+        &s, 30, (ap_queue_options){.budget = &narrow, .global_batch = 4, .shards = 1, .local_shards = 1}, &dataset);
+    CHECK_INT(ap_queue_next(queue, &batch, &number, &error), AP_OK);
+    for (int64_t i = 0; batch && i < batch->examples; i++) CHECK(ap_batch_i64(batch, "index")[i] % 5 < 2);
+    ap_queue_destroy(queue);
+    ap_dataset_close(dataset);
+}
+
+AP_TEST_MAIN(test_dynamic_batches_follow_the_rule, test_rows_follow_the_rule, test_what_fits_no_row_is_left_out,
+             test_an_example_larger_than_a_shard_is_named, test_every_epoch_is_a_permutation,
+             test_an_epoch_leaves_out_the_remainder, test_order_is_the_documented_one,
+             test_batch_is_independent_of_ranks_and_shards, test_uneven_shards, test_resume_gives_the_same_batches,
+             test_reads_ahead_and_no_further, test_batch_stays_valid_until_the_next_call,
+             test_no_allocation_in_the_steady_state, test_waiting_is_measured, test_signals_stay_with_the_caller,
+             test_failed_read_is_reported, test_failed_collate_is_reported, test_destroy_at_any_time,
+             test_wrong_options_are_refused)

@@ -1,6 +1,7 @@
 ap_unit_test(workload ap_workloads)
 ap_unit_test(ssim ap_workload)
 ap_unit_test(wer ap_workload)
+ap_unit_test(bleu ap_workload)
 ap_unit_test(average_precision ap_workload)
 ap_unit_test(published_shapes ap_workloads)
 # The workloads' own parts.
@@ -10,7 +11,8 @@ foreach(part
     imagenet_data
     fastmri_data fastmri_prepare
     speech_features speech_data
-    ogbg_model ogbg_data)
+    ogbg_model ogbg_data
+    wmt)
   ap_unit_test(${part} ap_workloads)
   target_include_directories(test_${part} PRIVATE ${PROJECT_SOURCE_DIR})
 endforeach()
