@@ -42,6 +42,7 @@ typedef struct ap_collate_key {
     int shard;
     bool training;
     int64_t first; /* with a budget: the first example's place in the stream */
+    ap_split split; /* where the examples are from; eval_train: AP_TRAIN */
 } ap_collate_key;
 /* Makes the model's arrays of `examples` (n of them; rows n..padded_to-1 are padding: zero inputs, weight 0; a
  * `weights` array is present whenever padded_to > n or !training). The caller has

@@ -211,8 +211,8 @@ struct ap_part_output {
     FILE *file;
     ap_digest_stream *digest;
     trailer trailer;
-    int64_t bytes; /* written behind the seal */
-    char *skipped; /* texts */
+    int64_t bytes, read; /* written behind the seal; of input, as the reader tells */
+    char *skipped;       /* texts */
     size_t skipped_room;
     ap_prepare_watch *watch;
     void *user;
@@ -229,6 +229,10 @@ static ap_status put(ap_part_output *o, const void *bytes, size_t n, ap_error *e
     ap_digest_stream_add(o->digest, bytes, n);
     o->bytes += (int64_t)n;
     return AP_OK;
+}
+
+void ap_part_count(ap_part_output *o, int64_t bytes) {
+    o->read += bytes;
 }
 
 ap_status ap_part_append(ap_part_output *o, const ap_example *example, ap_error *error) {
@@ -340,8 +344,9 @@ ap_status ap_preparation_make(const ap_preparation *p, int64_t index, ap_prepare
     if (status == AP_OK) status = p->plan->read(p->plan->reader, index, o, error);
     if (status == AP_OK) status = finish_output(o, error);
     if (status == AP_OK)
-        *result =
-            (ap_part_result){.examples = o->trailer.examples, .skipped = o->trailer.skipped, .bytes = o->part->bytes};
+        *result = (ap_part_result){.examples = o->trailer.examples,
+                                   .skipped = o->trailer.skipped,
+                                   .bytes = o->read ? o->read : o->part->bytes};
     if (o->file) fclose(o->file);
     if (status != AP_OK && *o->temp) ap_abandon_file(o->temp);
     ap_digest_stream_destroy(o->digest);

@@ -50,6 +50,8 @@ ap_status ap_prepare_plan_stat(const char *path, int64_t *bytes, int64_t *stamp,
 ap_status ap_prepare_plan_source(ap_prepare_plan *plan, ap_error *error, const char *format, ...) AP_PRINTF(3, 4);
 void ap_prepare_plan_free(ap_prepare_plan *plan); /* what it holds, not the struct */
 
+/* Tells of `bytes` of input read; a part whose reader never does counts as it was planned. */
+void ap_part_count(ap_part_output *output, int64_t bytes);
 ap_status ap_part_append(ap_part_output *output, const ap_example *example, ap_error *error);
 /* For a record that is malformed, *error saying where and why: AP_OK if the user allows it to be left out (then it is
  * counted and named), else the error. Only AP_DATA is ever left out. */

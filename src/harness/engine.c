@@ -313,7 +313,7 @@ static ap_status evaluate_pass(ap_engine *e, int split, int shard, int64_t begin
     for (int64_t i = 0; i < n; i++)
         AP_TRY(ap_dataset_read(e->options.dataset, (ap_split)split, eval_index(e, split, begin + i), &e->example[i],
                                error));
-    ap_collate_key key = {.seed = e->options.seed, .shard = shard};
+    ap_collate_key key = {.seed = e->options.seed, .shard = shard, .split = (ap_split)split};
     ap_batch_clear(&e->eval_batch);
     AP_TRY(w->collate(model, &key, n, e->example, n, &e->eval_batch, error));
     ap_pass pass = {.seed = e->options.seed, .shard = shard, .rank = ap_group_rank(e->options.group)};

@@ -3,6 +3,9 @@
 #include "workloads/vision/image.h"
 
 #include "data_scratch.h"
+#include "prepare_alone.h"
+
+extern const ap_workload ap_workload_imagenet_vit;
 
 enum { SIDE = 28, PIXELS = SIDE * SIDE };
 
@@ -81,9 +84,9 @@ static void test_other_sizes_are_refused(void) {
 static ap_status prepare(ap_error *error) {
     scratch("");
     *error = (ap_error){0};
-    return ap_imagenet_prepare_idx(
-        "imagenet_vit",
-        &(ap_prepare_options){.from = scratch_folder, .to = scratch("packed.h5"), .name = "fashion-mnist"}, error);
+    return prepare_alone(
+        &ap_workload_imagenet_vit,
+        &(ap_prepare_options){.from = scratch_folder, .to = scratch("packed.h5"), .name = "fashion-mnist"}, 0, error);
 }
 
 static void write_idx(const char *name, int n, int side, int first_label) {

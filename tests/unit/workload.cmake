@@ -8,7 +8,7 @@ ap_unit_test(published_shapes ap_workloads)
 foreach(part
     mnist_model mnist_data
     cifar_data
-    imagenet_data
+    imagenet_data photo
     fastmri_data fastmri_prepare
     speech_features speech_data
     ogbg_model ogbg_data
@@ -16,3 +16,7 @@ foreach(part
   ap_unit_test(${part} ap_workloads)
   target_include_directories(test_${part} PRIVATE ${PROJECT_SOURCE_DIR})
 endforeach()
+if(JPEG_FOUND) # it encodes its own images
+  target_compile_definitions(test_photo PRIVATE AP_HAVE_JPEG)
+  target_link_libraries(test_photo PRIVATE PkgConfig::JPEG)
+endif()

@@ -72,9 +72,11 @@ static ap_status read_binary(const char *folder, binary_files *f, ap_error *erro
     return AP_OK;
 }
 
-static void store_planes(const uint8_t *published, uint8_t *stored) {
+static void store_planes(const uint8_t *image, uint8_t label, ap_example *stored) {
+    uint8_t *pixels = stored->data[0];
     for (int i = 0; i < PIXELS; i++)
-        for (int c = 0; c < COLOURS; c++) stored[i * COLOURS + c] = published[c * PIXELS + i];
+        for (int c = 0; c < COLOURS; c++) pixels[i * COLOURS + c] = image[c * PIXELS + i];
+    *(uint8_t *)stored->data[1] = label;
 }
 
 static ap_labelled_images records(const binary_files *f, int file, int files) {
@@ -92,6 +94,7 @@ static ap_status plan_binary(const ap_prepare_options *options, ap_prepare_plan 
     }
     ap_image_pack pack = {.data_set = "cifar-10",
                           .source = f.source,
+                          .fields = 2,
                           .field = ap_cifar_generator.field,
                           .train = records(&f, 0, TRAIN_FILES),
                           .test = records(&f, TRAIN_FILES, 1),
@@ -106,11 +109,13 @@ static ap_status plan_binary(const ap_prepare_options *options, ap_prepare_plan 
 
 enum { GREY = 28, MARGIN = (SIDE - GREY) / 2 };
 
-static void store_grey(const uint8_t *published, uint8_t *stored) {
-    memset(stored, 0, COLOURS * PIXELS);
+static void store_grey(const uint8_t *image, uint8_t label, ap_example *stored) {
+    uint8_t *pixels = stored->data[0];
+    memset(pixels, 0, COLOURS * PIXELS);
     for (int y = 0; y < GREY; y++)
         for (int x = 0; x < GREY; x++)
-            memset(stored + ((y + MARGIN) * SIDE + x + MARGIN) * COLOURS, published[y * GREY + x], COLOURS);
+            memset(pixels + ((y + MARGIN) * SIDE + x + MARGIN) * COLOURS, image[y * GREY + x], COLOURS);
+    *(uint8_t *)stored->data[1] = label;
 }
 
 ap_status ap_cifar_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error) {
@@ -132,5 +137,6 @@ ap_status ap_cifar_plan(const ap_prepare_options *options, ap_prepare_plan *plan
             options->from, file_names[0]);
     if (binary) return plan_binary(options, plan, error);
     /* validation as the workload mnist splits them */
-    return ap_plan_idx(options, GREY, CLASSES, 6, ap_cifar_generator.field, store_grey, plan, error);
+    const ap_image_pack form = {.fields = 2, .field = ap_cifar_generator.field, .store = store_grey};
+    return ap_plan_idx(options, GREY, CLASSES, 6, &form, plan, error);
 }

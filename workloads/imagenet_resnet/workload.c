@@ -5,10 +5,6 @@ extern const char ap_imagenet_resnet_config[];
 static const char *const config = ap_imagenet_resnet_config;
 static const char *const variants[] = {"silu", "gelu", "large_bn_init", NULL};
 
-static ap_status prepare(const ap_prepare_options *options, ap_error *error) {
-    return ap_imagenet_prepare_idx("imagenet_resnet", options, error);
-}
-
 const ap_workload ap_workload_imagenet_resnet = {
     .name = "imagenet_resnet",
     .summary = "ImageNet classification, ResNet-50",
@@ -25,6 +21,6 @@ const ap_workload ap_workload_imagenet_resnet = {
     .field = AP_IMAGENET_FIELD_LIST,
     .collate = ap_imagenet_collate,
     .generator = &ap_imagenet_generator,
-    .prepare = prepare,
-    .prepare_help = "folder with the IDX files of Fashion-MNIST, 28 x 28 grey images",
+    .plan = ap_imagenet_plan,
+    .prepare_help = AP_IMAGENET_PREPARE_HELP,
 };

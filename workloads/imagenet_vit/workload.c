@@ -5,10 +5,6 @@ extern const char ap_imagenet_vit_config[];
 static const char *const config = ap_imagenet_vit_config;
 static const char *const variants[] = {"glu", "post_ln", "map", NULL};
 
-static ap_status prepare(const ap_prepare_options *options, ap_error *error) {
-    return ap_imagenet_prepare_idx("imagenet_vit", options, error);
-}
-
 const ap_workload ap_workload_imagenet_vit = {
     .name = "imagenet_vit",
     .summary = "ImageNet classification, ViT-S/16",
@@ -23,8 +19,8 @@ const ap_workload ap_workload_imagenet_vit = {
     AP_CLASSIFICATION,
     .fields = AP_IMAGENET_FIELDS,
     .field = AP_IMAGENET_FIELD_LIST,
-    .collate = ap_imagenet_collate,
+    .collate = ap_imagenet_vit_collate,
     .generator = &ap_imagenet_generator,
-    .prepare = prepare,
-    .prepare_help = "folder with the IDX files of Fashion-MNIST, 28 x 28 grey images",
+    .plan = ap_imagenet_plan,
+    .prepare_help = AP_IMAGENET_PREPARE_HELP,
 };

@@ -197,11 +197,13 @@ const ap_generator ap_mnist_generator = {
 
 /* ---- prepare: MNIST's and Fashion-MNIST's own files */
 
-static void store(const uint8_t *published, uint8_t *stored) {
-    memcpy(stored, published, PIXELS);
+static void store(const uint8_t *image, uint8_t label, ap_example *stored) {
+    memcpy(stored->data[INPUTS], image, PIXELS);
+    *(uint8_t *)stored->data[TARGETS] = label;
 }
 
 ap_status ap_mnist_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error) {
+    const ap_image_pack form = {.fields = FIELDS, .field = ap_mnist_generator.field, .store = store};
     /* The published split: the last 10,000 of 60,000 are for validation. */
-    return ap_plan_idx(options, SIDE, CLASSES, 6, ap_mnist_generator.field, store, plan, error);
+    return ap_plan_idx(options, SIDE, CLASSES, 6, &form, plan, error);
 }

@@ -21,7 +21,8 @@ typedef struct ap_imagenet_images {
      .help = "side of the images that the model sees, pixels"},                                                        \
         AP_SYNTHETIC_TURN_OPTION(ap_imagenet_images)
 
-/* An example: `inputs`, the pixels [height, width, 3] row by row, and their `size`; `targets`, the class. */
+/* An example: `inputs`, the pixels [height, width, 3] row by row or, if their number is another, a JPEG file; the
+ * height and width, `size`; `targets`, the class. */
 enum { AP_IMAGENET_INPUTS, AP_IMAGENET_SIZE, AP_IMAGENET_TARGETS, AP_IMAGENET_FIELDS };
 #define AP_IMAGENET_FIELD_LIST                                                                                         \
     {                                                                                                                  \
@@ -30,11 +31,19 @@ enum { AP_IMAGENET_INPUTS, AP_IMAGENET_SIZE, AP_IMAGENET_TARGETS, AP_IMAGENET_FI
     }
 
 /* A stored image is as large as the model's, or a whole part of it in both extents: then each pixel is repeated to a
- * square; others are refused here. Training: a flip with p = 0.5. */
+ * square; others are refused here. Training: a flip with p = 0.5.
+ * JPEG files: photo.h. */
 ap_collate ap_imagenet_collate;
+/* The same; augment: training photographs also go through RandAugment. */
+ap_status ap_imagenet_collate_augmented(const ap_imagenet_images *images, bool augment, const ap_collate_key *key,
+                                        int64_t n, const ap_example *examples, int64_t padded_to, ap_batch *batch,
+                                        ap_error *error);
 extern const ap_generator ap_imagenet_generator;
 
-/* `algoperf prepare` from a folder of MNIST's or Fashion-MNIST's IDX files, 28 x 28. */
-ap_status ap_imagenet_prepare_idx(const char *workload, const ap_prepare_options *options, ap_error *error);
+/* `algoperf prepare`: ImageNet's class folders or tar files (README.md), or MNIST's and Fashion-MNIST's IDX files. */
+ap_status ap_imagenet_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error);
+#define AP_IMAGENET_PREPARE_HELP                                                                                       \
+    "folder with ImageNet: train, val and imagenetv2-matched-frequency-format-val, each class folders or .tar (see "   \
+    "workloads/vision/README.md); or with the IDX files of Fashion-MNIST"
 
 #endif

@@ -96,7 +96,7 @@ ap_labelled_images ap_idx_images(const ap_idx_folder *folder, bool test) {
 
 /* ---- packing */
 
-enum { PIXELS, LABEL, FIELDS, PART = 10000 };
+enum { PART = 10000 };
 
 typedef struct images {
     ap_image_pack pack;
@@ -128,10 +128,9 @@ static ap_status read_images(void *reader, int64_t index, ap_part_output *output
     const ap_labelled_images from = split_images(&r->pack, split);
     const int64_t end = (index + 1) * PART < from.count ? (index + 1) * PART : from.count;
     ap_example example = {0};
-    ap_status status = ap_example_reserve(&example, FIELDS, r->pack.field, NULL, error);
+    ap_status status = ap_example_reserve(&example, r->pack.fields, r->pack.field, r->pack.lengths, error);
     for (int64_t i = index * PART; status == AP_OK && i < end; i++) {
-        r->pack.store(from.images + i * from.image_stride, example.data[PIXELS]);
-        *(uint8_t *)example.data[LABEL] = from.labels[i * from.label_stride];
+        r->pack.store(from.images + i * from.image_stride, from.labels[i * from.label_stride], &example);
         status = ap_part_append(output, &example, error);
     }
     ap_example_free(&example);
@@ -183,8 +182,7 @@ static void release_idx(void *memory) {
 }
 
 ap_status ap_plan_idx(const ap_prepare_options *options, int64_t side, int classes, int64_t share,
-                      const ap_field *field, void (*store)(const uint8_t *published, uint8_t *stored),
-                      ap_prepare_plan *plan, ap_error *error) {
+                      const ap_image_pack *form, ap_prepare_plan *plan, ap_error *error) {
     ap_idx_folder *folder = malloc(sizeof *folder);
     if (!folder) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
     ap_status status = ap_idx_folder_read(options->from, side, classes, folder, error);
@@ -192,14 +190,13 @@ ap_status ap_plan_idx(const ap_prepare_options *options, int64_t side, int class
         release_idx(folder);
         return status;
     }
-    ap_image_pack pack = {.data_set = folder->name,
-                          .source = folder->source,
-                          .field = field,
-                          .train = ap_idx_images(folder, false),
-                          .test = ap_idx_images(folder, true),
-                          .store = store,
-                          .memory = folder,
-                          .release = release_idx};
+    ap_image_pack pack = *form;
+    pack.data_set = folder->name;
+    pack.source = folder->source;
+    pack.train = ap_idx_images(folder, false);
+    pack.test = ap_idx_images(folder, true);
     pack.validation = pack.train.count / share;
+    pack.memory = folder;
+    pack.release = release_idx;
     return ap_plan_images(options, &pack, plan, error);
 }

@@ -31,19 +31,21 @@ ap_labelled_images ap_idx_images(const ap_idx_folder *folder, bool test);
 
 typedef struct ap_image_pack {
     const char *data_set, *source;
-    const ap_field *field; /* two: pixels of a fixed shape, uint8; class, uint8 [] */
+    int fields; /* of an example */
+    const ap_field *field;
+    const int64_t *lengths; /* of its ragged fields; NULL: there are none */
     ap_labelled_images train, test;
-    int64_t validation;                                       /* the last ones of `train` */
-    void (*store)(const uint8_t *published, uint8_t *stored); /* one image, as the first field has it */
-    void *memory;                                             /* where the images lie: goes with the plan */
+    int64_t validation;                                                     /* the last ones of `train` */
+    void (*store)(const uint8_t *image, uint8_t label, ap_example *stored); /* fills an example that has its room */
+    void *memory; /* where the images lie: goes with the plan */
     void (*release)(void *memory);
 } ap_image_pack;
 /* The plan of preparing these images; takes `memory`, also after a failure. AP_DATA without examples for a split. */
 ap_status ap_plan_images(const ap_prepare_options *options, const ap_image_pack *pack, ap_prepare_plan *plan,
                          ap_error *error);
-/* The same for an IDX folder of images side x side, of which a share of the training images is for validation. */
+/* The same for an IDX folder of images side x side, of which a share of the training images is for validation; fields
+ * to store are those of `form`. */
 ap_status ap_plan_idx(const ap_prepare_options *options, int64_t side, int classes, int64_t share,
-                      const ap_field *field, void (*store)(const uint8_t *published, uint8_t *stored),
-                      ap_prepare_plan *plan, ap_error *error);
+                      const ap_image_pack *form, ap_prepare_plan *plan, ap_error *error);
 
 #endif
