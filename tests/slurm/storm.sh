@@ -89,10 +89,19 @@ strike() {
 
 # ---- the operator
 
-mended=0 mended_at=0
+mended=0 mended_at=0 idle_since=''
+# A controller that has forgotten a step cannot end it: if a rank dies in it, the rest of its job waits for ever. Then nobody runs a trial, though a job is there (for two minutes: one that starts needs some time too).
+requeue_idle() {
+  local id
+  [ -n "$(running)" ] && "$ALGOPERF" status "$T/storm" 2>/dev/null | awk '$2 == "stale" { stale = $1 } $2 == "running" { running = $1 } END { exit !(stale > 0 && running == 0) }' || { idle_since=''; return 0; }
+  ((SECONDS >= ${idle_since:=$SECONDS} + 120)) || return 0
+  idle_since=''
+  for id in $(running); do scontrol requeue "$id" && mended=$((mended + 1)) && echo "the operator: scontrol requeue $id"; done
+}
 mend() {
   local command node
   ((SECONDS >= mended_at + 2)) || return 0
+  requeue_idle
   mended_at=$SECONDS
   for node in $(sinfo -h -N -t drained,draining -o %n 2>/dev/null | sort -u); do
     scontrol update "NodeName=$node" State=RESUME && mended=$((mended + 1)) && echo "the operator resumes node $node"
