@@ -2,7 +2,7 @@
 # The benchmarks that measure a cluster run, say what they must, keep the bits, and refuse what makes no sense. No number is judged here.
 . "$(dirname "$0")/lib.sh"
 cd "$T"
-scaling() { timeout 120 mpirun -n "$1" "$ALGOPERF" bench scaling --rounds 2 --round-s 0.02 "${@:2}"; }
+scaling() { timeout 300 mpirun -n "$1" "$ALGOPERF" bench scaling --rounds 2 --round-s 0.02 "${@:2}"; }
 
 echo "== scaling"
 expect 0 "with every number of ranks" mpirun -n 2 "$ALGOPERF" bench scaling --rounds 2 --round-s 0.02 --workloads dummy,mnist:mini:hidden=16:batch=64

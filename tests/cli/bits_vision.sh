@@ -7,7 +7,7 @@ run() { # LABEL WORKLOAD OPTIONS RANKS THREADS ISA STEPS
   job "$T/$label.cfg" "results = \"$T/$label\"; clock = \"steps\"; max_steps = $steps; eval_every = 2; trials = 1; threads = $threads;" \
     "workloads = ( { name = \"$workload\"; scale = \"mini\"; data = \"synthetic\"; options = { $options }; } );" \
     'submissions = ( { submission = "nadamw"; } );'
-  ALGOPERF_ISA=$isa timeout 300 mpirun -n "$ranks" "$ALGOPERF" run "$T/$label.cfg" >"$T/$label.log" 2>&1
+  ALGOPERF_ISA=$isa timeout 600 mpirun -n "$ranks" "$ALGOPERF" run "$T/$label.cfg" >"$T/$label.log" 2>&1
   local code=$?
   [ $code -le 1 ] || { fail "$label: exit code $code"; tail -n 5 "$T/$label.log"; return; }
   digests "$T/$label/nadamw/study_0/$workload/trial_1" >"$T/$label.digests"
@@ -40,9 +40,9 @@ each() { # WORKLOAD OPTIONS
     kill -0 $job 2>/dev/null || break
     sleep 0.1
   done
-  kill -TERM $job 2>/dev/null
+  kill -USR1 $job 2>/dev/null
   wait $job
-  timeout 300 "$ALGOPERF" run "$T/$1-resumed.cfg" >"$T/$1-resumed.log" 2>&1
+  timeout 600 "$ALGOPERF" run "$T/$1-resumed.cfg" >"$T/$1-resumed.log" 2>&1
   digests "$trial" | sort -n -u >"$T/$1-resumed.digests"
   same "$1-resumed" "$1-1"
 }

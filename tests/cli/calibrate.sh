@@ -30,13 +30,13 @@ dummy() { # NAME SETTINGS
   job "$T/$1.cfg" "results = \"$T/$1\"; trials = 1; clock = \"steps\"; $2" 'workloads = ( { name = "dummy"; } );' 'submissions = ( { submission = "adamw"; } );'
 }
 dummy own 'budgets = "numbers.cfg"; max_steps = 100;'
-timeout 60 "$ALGOPERF" run own.cfg >own.log 2>&1
+timeout 300 "$ALGOPERF" run own.cfg >own.log 2>&1
 grep -q "budgets of calibration numbers " own.log && pass "the run says which calibration" || { fail "the run does not say"; cat own.log; }
 trial=$T/own/adamw/study_0/dummy/trial_1
 expect 0 "calibration  *numbers [0-9a-f]\{32\}" "$ALGOPERF" inspect "$trial"
 expect 0 "budget  *0.5 s, an evaluation every 0.1 s" "$ALGOPERF" inspect "$trial"
 if command -v h5dump >/dev/null; then expect 0 '"numbers [0-9a-f]\{32\}"' h5dump -a /calibration "$trial/result.h5"; fi
-timeout 60 mpirun -n 2 "$ALGOPERF" run own.cfg >two.log 2>&1
+timeout 300 mpirun -n 2 "$ALGOPERF" run own.cfg >two.log 2>&1
 grep -q "not measured like this run: 2 ranks a trial, not 1" two.log && pass "other ranks are warned about" || { fail "no warning"; cat two.log; }
 sed 's/ 0.5;/ 0.6;/' numbers.cfg >others.cfg
 sed 's/numbers.cfg/others.cfg/' own.cfg >mixed.cfg
@@ -46,6 +46,6 @@ expect 3 "belongs to another job" "$ALGOPERF" run published.cfg
 sed -i 's/dummy/dumy/' others.cfg
 expect 3 "others.cfg:2: workload: there is no workload \"dumy\"; did you mean \"dummy\"" "$ALGOPERF" run mixed.cfg
 dummy plain 'max_steps = 20;'
-timeout 60 "$ALGOPERF" run plain.cfg >/dev/null 2>&1
+timeout 300 "$ALGOPERF" run plain.cfg >/dev/null 2>&1
 expect 0 "calibration  *-" "$ALGOPERF" inspect "$T/plain/adamw/study_0/dummy/trial_1"
 done_testing

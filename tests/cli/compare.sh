@@ -9,7 +9,7 @@ train() {
     'workloads = ( { name = "mnist"; scale = "mini"; data = "synthetic"; options = { hidden = 24; }; } );' \
     'submissions = ( { submission = "nadamw"; } );'
   sed -i "$3" "$T/$1.cfg"
-  timeout 120 mpirun -n "$2" "$ALGOPERF" run "$T/$1.cfg" >"$T/$1.log" 2>&1
+  timeout 300 mpirun -n "$2" "$ALGOPERF" run "$T/$1.cfg" >"$T/$1.log" 2>&1
   [ $? -le 1 ] || { fail "$1"; tail -n 5 "$T/$1.log"; }
 }
 train one 1 ''

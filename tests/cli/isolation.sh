@@ -36,7 +36,7 @@ times=0
 for signal in TERM USR1 INT; do
   times=$((times + 1))
   start "$T/long.cfg" --groups 2
-  for _ in $(seq 1 600); do [ "$(begun)" = $times ] && break; sleep 0.05; done
+  for _ in $(seq 1 6000); do [ "$(begun)" = $times ] && break; sleep 0.05; done
   kill -$signal $pid
   wait $pid
   code=$?
@@ -48,10 +48,10 @@ done
 
 echo "== the launcher dies: its groups leave with a checkpoint"
 start "$T/long.cfg" --groups 2
-for _ in $(seq 1 600); do [ "$(begun)" = 4 ] && break; sleep 0.05; done
+for _ in $(seq 1 6000); do [ "$(begun)" = 4 ] && break; sleep 0.05; done
 kill -KILL $pid
 wait $pid 2>/dev/null
-for _ in $(seq 1 600); do [ "$(count "$T/long/.sweep/claims" '*')" -eq 0 ] && break; sleep 0.05; done
+for _ in $(seq 1 6000); do [ "$(count "$T/long/.sweep/claims" '*')" -eq 0 ] && break; sleep 0.05; done
 [ "$(count "$T/long/.sweep/claims" '*')" -eq 0 ] && pass "both groups have left" || fail "groups go on without their launcher"
 
 echo "== a group that cannot be started"

@@ -11,7 +11,7 @@ line=$(grep -m1 -o 'cc .*PREFIX.*my_optimizer.so' README.md | sed "s|PREFIX|$T/p
 echo "$line"
 sh -c "$line" || fail "the build line of the example"
 sed -i "s|^results.*|results = \"$T/results\"; max_steps = 200;|; s|ranks_per_trial = 2|ranks_per_trial = 0|" my_optimizer.cfg
-timeout 120 mpirun -n 2 "$T/prefix/bin/algoperf" run my_optimizer.cfg >"$T/run.log" 2>&1
+timeout 300 mpirun -n 2 "$T/prefix/bin/algoperf" run my_optimizer.cfg >"$T/run.log" 2>&1
 [ $? -le 1 ] && pass "the example runs" || { fail "the example does not run"; cat "$T/run.log"; }
 expect 0 "my_optimizer" "$T/prefix/bin/algoperf-score" score "$T/results"
 cd "$T" || exit 1
@@ -44,7 +44,7 @@ expect 8 "returned 7" "$T/prefix/bin/algoperf" run silent.cfg
 plugin late "$table" 'static int update(ap_host *h) { return h->call->state(h, "m", 0) == 0; }' 'TABLE(AP_SUBMISSION_ABI, sizeof table, update)'
 expect 8 "init_optimizer_state" "$T/prefix/bin/algoperf" run late.cfg
 plugin crash "$table" 'static int update(ap_host *h) { (void)h; *(volatile int *)8 = 1; return 0; }' 'TABLE(AP_SUBMISSION_ABI, sizeof table, update)'
-timeout 60 mpirun -n 2 "$T/prefix/bin/algoperf" run crash.cfg >"$T/out" 2>&1 # takes its world down
+timeout 300 mpirun -n 2 "$T/prefix/bin/algoperf" run crash.cfg >"$T/out" 2>&1 # takes its world down
 [ $? -ge 128 ] && pass "a plugin that crashes ends its world" || fail "the crash was not noticed"
 expect 7 "crashed" mpirun -n 2 "$T/prefix/bin/algoperf" run crash.cfg
 echo "text" >"$T/text.so"

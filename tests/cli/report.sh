@@ -87,7 +87,7 @@ expect 5 "temporary folder cannot be made" env TMPDIR="$T/nowhere" "$SCORE" repo
 # In a browser: it shows all figures, says nothing on its console, and asks nobody for anything.
 command -v chromium >/dev/null || { echo "not checked in a browser: no chromium (apt-get install chromium)"; done_testing; }
 browse() { # browse FILE: its DOM to $T/dom, console to $T/console, requests to $T/net
-  timeout 120 chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-sync \
+  timeout 300 chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --no-first-run --disable-sync \
     --disable-background-networking --disable-component-update --disable-default-apps --user-data-dir="$T/profile" \
     --enable-logging=stderr --log-net-log="$T/net" --virtual-time-budget=5000 --dump-dom "file://$1" >"$T/dom" 2>"$T/console"
 }

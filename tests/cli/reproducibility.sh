@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # The walk-through of docs/reproducibility.md: one job file, two clusters (two rank counts, two instruction sets, two hosts in network namespaces), compared.
 . "$(dirname "$0")/lib.sh"
+unset OMPI_MCA_btl_vader_backing_directory # the hosts have a /dev/shm of their own
 cd "$T"
 job=$SOURCE/jobs/reproducibility.cfg
 hosts=$SOURCE/tests/hosts/netns-hosts

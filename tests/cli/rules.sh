@@ -30,7 +30,7 @@ verdict selection rule_violation
 plugin thread "$common" '#include <pthread.h>' '#include <unistd.h>' \
   'static ap_host *kept; static void *ask(void *x) { (void)x; for (;;) { usleep(200); kept->call->step(kept); } return 0; }' \
   'static int init(ap_host *h) { pthread_t t; kept = h; return pthread_create(&t, 0, ask, 0); }' "$(table init 0 update 0)"
-timeout 60 "$ALGOPERF" run thread.cfg >"$T/out" 2>&1 # it goes on asking after the end, and takes the process down then, maybe before the log has its line
+timeout 300 "$ALGOPERF" run thread.cfg >"$T/out" 2>&1 # it goes on asking after the end, and takes the process down then, maybe before the log has its line
 grep -q "while none of the submission" "$T/thread/rules/study_0/dummy/trial_1/events.jsonl" && pass "a thread that asks is noticed" || fail "the thread was not noticed"
 verdict thread rule_violation
 # Ten thousand batches in one step: 100 s of a budget of 1 s.
@@ -87,7 +87,7 @@ refuse "space.json:3: point 2: .*one_minus_beta1 = 7 (must be" "[{\"learning_rat
 refuse "a list of 1 points, 2 trials are wanted" "[{\"learning_rate\": 1, \"one_minus_beta1\": 0.1, $point}]"
 [ ! -e "$T/points" ] && pass "no trial was started" || fail "a wrong search space has made results"
 expect 0 "sinv6" "$ALGOPERF" list
-expect 0 "2 ranks" timeout 100 mpirun -n 2 "$ALGOPERF" bench update --quick --only shampoo_submission,lamb
+expect 0 "2 ranks" timeout 300 mpirun -n 2 "$ALGOPERF" bench update --quick --only shampoo_submission,lamb
 expect 2 "sinv6: there is no algorithm of that name" "$ALGOPERF" bench update --quick --only lion,sinv6
 expect 0 "dsyevd" "$ALGOPERF" bench eigen --quick
 done_testing

@@ -11,7 +11,7 @@ state() { "$ALGOPERF" status "$T/tree" --json | tr -d '\n ' | grep -oE "\"path\"
 wait_for() { # WHAT COMMAND...
   local what=$1
   shift
-  for _ in $(seq 1 600); do "$@" && return 0; sleep 0.05; done
+  for _ in $(seq 1 6000); do "$@" && return 0; sleep 0.05; done
   fail "never: $what"
   cat "$T/log"
 }

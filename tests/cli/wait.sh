@@ -10,7 +10,7 @@ write_job() { # NAME ISOLATION: a tree of two trials of 400 steps; the first one
 wait_for() { # WHAT COMMAND...
   local what=$1
   shift
-  for _ in $(seq 1 1200); do "$@" && return 0; sleep 0.05; done
+  for _ in $(seq 1 6000); do "$@" && return 0; sleep 0.05; done
   fail "never: $what"
 }
 done_count() { "$ALGOPERF" status "$T/$1" | awk '$2 == "done" { print $1 }'; }

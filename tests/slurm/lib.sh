@@ -3,7 +3,7 @@
 . "$(dirname "$0")/../cli/lib.sh"
 SUBMIT=$SOURCE/slurm/submit
 export SLURM_LOCAL_DIR=$T/slurm ALGOPERF ALGOPERF_SCORE=$SCORE
-unset SLURM_CONF
+unset SLURM_CONF OMPI_MCA_odls_base_sigkill_timeout # as mpirun is on clusters
 
 for program in slurmctld slurmd munged sbatch cc; do
   PATH=$PATH:/usr/sbin command -v $program >/dev/null || skip "$program is not installed"

@@ -2,6 +2,7 @@
 # A host is lost without a word (its cable is pulled) under mpirun, which by itself would wait for more than ten minutes: the keepalives of the batch script's template end it in seconds, and the job goes on with the host that is left. Hosts in
 # network namespaces; no Slurm, whose nodes here are one host to the network.
 . "$(dirname "$0")/lib.sh"
+unset OMPI_MCA_btl_vader_backing_directory # the hosts have a /dev/shm of their own
 export NETNS_HOSTS_DIR=$T/hosts
 hosts() { "$SOURCE/tests/hosts/netns-hosts" "$@"; }
 hosts start 2 >"$T/hosts.log" 2>&1 || skip "no network namespaces here: $(cat "$T/hosts.log")"
