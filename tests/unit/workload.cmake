@@ -12,7 +12,7 @@ foreach(part
     fastmri_data fastmri_prepare
     speech_features speech_data
     ogbg_model ogbg_data
-    wmt)
+    wmt wmt_prepare)
   ap_unit_test(${part} ap_workloads)
   target_include_directories(test_${part} PRIVATE ${PROJECT_SOURCE_DIR})
 endforeach()

@@ -80,7 +80,8 @@ ap_collate ap_wmt_collate;
 extern const ap_batch_budget ap_wmt_budget;
 ap_status ap_wmt_attach(void *model, const ap_dataset *dataset, ap_error *error);
 
-/* ---- synthetic.c */
+/* ---- prepare.c, synthetic.c */
+ap_status ap_wmt_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error);
 extern const ap_generator ap_wmt_generator;
 
 #endif

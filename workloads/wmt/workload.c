@@ -32,4 +32,6 @@ const ap_workload ap_workload_wmt = {
     .budget = &ap_wmt_budget,
     .attach = ap_wmt_attach,
     .generator = &ap_wmt_generator,
+    .plan = ap_wmt_plan,
+    .prepare_help = "folder with {train,valid,test}.{de,en}, plain or .gz, a sentence a line",
 };

@@ -1,0 +1,309 @@
+/* algoperf prepare wmt: parallel text, {train,valid,test}.{de,en} (plain or .gz), a sentence a line -> pairs of token
+ * ids in one packed file, with the list of pieces.
+ *
+ * Every process reads the text once to count lines and, as published, takes the first CORPUS bytes of both sides, pair
+ * by pair, to train the pieces on; a part is a run of lines. A file `wmt_sentencepiece_model` in the folder is used
+ * instead. A pair with more than LONGEST tokens on a side is left out, as published. */
+#include "workloads/wmt/pieces.h"
+#include "workloads/wmt/wmt.h"
+
+#include "base/file.h"
+#include "data/gz.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    LINES_A_PART = 32768,
+    LONGEST = 256,
+    LONGEST_LINE = 1 << 20,
+    CORPUS = 10000000,
+    PUBLISHED = 32000,
+    SMALL = 1024
+};
+enum { SIDES = 2 };
+static const char *const languages[SIDES] = {"de", "en"};
+static const char *const names[AP_SPLITS] = {"train", "valid", "test"};
+
+/* ---- lines */
+
+typedef struct lines {
+    ap_gz gz;
+    char *text; /* [have]: what is read; a line begins at `at` */
+    size_t have, at, room;
+    int64_t number, offset; /* of the line that comes next: from 0; in uncompressed bytes */
+    bool end;
+} lines;
+
+static ap_status fill(lines *l, ap_error *error) {
+    enum { SOME = 1 << 16 };
+    memmove(l->text, l->text + l->at, l->have - l->at);
+    l->have -= l->at, l->at = 0;
+    if (l->have > LONGEST_LINE)
+        return ap_fail(error, AP_DATA, "%s:%" PRId64 ": a line of more than %d bytes; is this a sentence a line?",
+                       l->gz.path, l->number + 1, LONGEST_LINE);
+    size_t got;
+    AP_TRY(ap_gz_read(&l->gz, l->text + l->have, SOME, &got, error));
+    l->have += got;
+    if (got < SOME) l->end = true;
+    return AP_OK;
+}
+
+/* *line NULL: there is none left. Valid until the next call; without line break. */
+static ap_status next_line(lines *l, const char **line, size_t *n, ap_error *error) {
+    char *stop;
+    while (!(stop = l->have > l->at ? memchr(l->text + l->at, '\n', l->have - l->at) : NULL) && !l->end)
+        AP_TRY(fill(l, error));
+    *line = stop || l->have > l->at ? l->text + l->at : NULL;
+    if (!*line) return AP_OK;
+    *n = (size_t)((stop ? stop : l->text + l->have) - *line);
+    const size_t taken = *n + (stop ? 1 : 0);
+    l->at += taken, l->offset += (int64_t)taken, l->number++;
+    if (*n && (*line)[*n - 1] == '\r') --*n;
+    return AP_OK;
+}
+
+static ap_status open_lines(const char *path, int64_t offset, int64_t number, lines *l, ap_error *error) {
+    *l = (lines){.number = number, .offset = offset};
+    AP_TRY(ap_gz_open(path, "text", &l->gz, error));
+    l->text = malloc(LONGEST_LINE + (1 << 17));
+    if (!l->text) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
+    if (offset && gzseek(l->gz.file, (z_off_t)offset, SEEK_SET) < 0)
+        return ap_fail(error, AP_IO, "%s: cannot go to byte %" PRId64, path, offset);
+    return AP_OK;
+}
+static void close_lines(lines *l) {
+    ap_gz_close(&l->gz);
+    free(l->text);
+}
+
+/* The first byte that is not UTF-8, or n. */
+static size_t valid_utf8(const unsigned char *s, size_t n) {
+    size_t i = 0;
+    while (i < n) {
+        const unsigned char c = s[i];
+        const size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : 3;
+        if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || i + more >= n) return i;
+        for (size_t k = 1; k <= more; k++)
+            if ((s[i + k] & 0xc0) != 0x80) return i;
+        if ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f) || (c == 0xf0 && s[i + 1] < 0x90) ||
+            (c == 0xf4 && s[i + 1] > 0x8f))
+            return i; /* overlong, a surrogate, beyond U+10FFFF */
+        i += more + 1;
+    }
+    return n;
+}
+
+/* ---- the folder */
+
+typedef struct run { /* a part */
+    int split;
+    int64_t first, count, offset[SIDES];
+} run;
+
+typedef struct reader {
+    char path[AP_SPLITS][SIDES][AP_PATH], name[64];
+    ap_pieces *pieces;
+    run *run;
+    int64_t runs, room;
+    char *corpus;
+    int64_t corpus_bytes;
+    char source[1024];
+} reader;
+
+static void release(void *user) {
+    reader *r = user;
+    ap_pieces_free(r->pieces);
+    free(r->corpus), free(r->run), free(r);
+}
+
+static ap_status find_file(const char *folder, int split, int side, char path[AP_PATH], ap_error *error) {
+    AP_TRY(ap_path(path, error, "%s/%s.%s", folder, names[split], languages[side]));
+    if (ap_file_exists(path)) return AP_OK;
+    AP_TRY(ap_path(path, error, "%s/%s.%s.gz", folder, names[split], languages[side]));
+    if (ap_file_exists(path)) return AP_OK;
+    return ap_fail(error, AP_IO,
+                   "%s/%s.%s: is missing, plain and as .gz; --from must name a folder with {train,valid,test}.{de,en}",
+                   folder, names[split], languages[side]);
+}
+
+static void find_name(const char *folder, char name[64]) {
+    char *whole = realpath(folder, NULL);
+    const char *last = whole ? strrchr(whole, '/') : NULL;
+    snprintf(name, 64, "%s", last && last[1] ? last + 1 : "wmt");
+    free(whole);
+}
+
+static bool add_run(reader *r, int split, const lines side[SIDES]) {
+    if (r->runs == r->room) {
+        r->room = 2 * r->room + 16;
+        run *grown = realloc(r->run, (size_t)r->room * sizeof *grown);
+        if (!grown) return false;
+        r->run = grown;
+    }
+    r->run[r->runs++] = (run){.split = split, .first = side[0].number, .offset = {side[0].offset, side[1].offset}};
+    return true;
+}
+
+static void add_to_corpus(reader *r, const char *line, size_t n) {
+    if (r->corpus_bytes >= CORPUS || valid_utf8((const unsigned char *)line, n) < n) return;
+    memcpy(r->corpus + r->corpus_bytes, line, n);
+    r->corpus_bytes += (int64_t)n;
+    r->corpus[r->corpus_bytes++] = '\n';
+}
+
+static ap_status unequal(lines side[SIDES], ap_error *error) {
+    for (int s = 0; s < SIDES; s++) {
+        const char *line = "";
+        for (size_t n; line;) AP_TRY(next_line(&side[s], &line, &n, error));
+    }
+    return ap_fail(error, AP_DATA, "%s has %" PRId64 " lines, %s %" PRId64 " (each is the translation of the other's)",
+                   side[0].gz.path, side[0].number, side[1].gz.path, side[1].number);
+}
+
+/* Lines of both sides of a split, together. */
+static ap_status scan(reader *r, int split, lines side[SIDES], ap_error *error) {
+    for (;;) {
+        const char *line[SIDES];
+        size_t n[SIDES];
+        if (side[0].number % LINES_A_PART == 0 && !add_run(r, split, side))
+            return ap_fail(error, AP_ENVIRONMENT, "out of memory");
+        for (int s = 0; s < SIDES; s++) {
+            AP_TRY(next_line(&side[s], &line[s], &n[s], error));
+            if (line[s] && split == AP_TRAIN) add_to_corpus(r, line[s], n[s]);
+        }
+        if (!line[0] != !line[1]) return unequal(side, error);
+        if (!line[0]) break;
+        r->run[r->runs - 1].count++;
+    }
+    if (r->run[r->runs - 1].count == 0) r->runs--;
+    if (side[0].number == 0) return ap_fail(error, AP_DATA, "%s: is empty; a split needs sentences", side[0].gz.path);
+    for (int s = 0; s < SIDES; s++) {
+        char digest[AP_DIGEST_TEXT];
+        ap_digest_text(ap_digest_stream_final(side[s].gz.digest), digest);
+        const size_t used = strlen(r->source);
+        snprintf(r->source + used, sizeof r->source - used, "%s.%s xxh3_128=%s; ", names[split], languages[s], digest);
+    }
+    return AP_OK;
+}
+
+static ap_status scan_split(reader *r, const char *folder, int split, ap_error *error) {
+    lines side[SIDES] = {0};
+    ap_status status = AP_OK;
+    for (int s = 0; s < SIDES && status == AP_OK; s++) {
+        status = find_file(folder, split, s, r->path[split][s], error);
+        if (status == AP_OK) status = open_lines(r->path[split][s], 0, 0, &side[s], error);
+    }
+    if (status == AP_OK) status = scan(r, split, side, error);
+    for (int s = 0; s < SIDES; s++)
+        if (side[s].gz.path) close_lines(&side[s]);
+    return status;
+}
+
+/* ---- pieces */
+
+static ap_status make_pieces(reader *r, const char *folder, ap_error *error) {
+    char path[AP_PATH];
+    const size_t used = strlen(r->source);
+    AP_TRY(ap_path(path, error, "%s/wmt_sentencepiece_model", folder));
+    if (ap_file_exists(path)) {
+        snprintf(r->source + used, sizeof r->source - used, "pieces of wmt_sentencepiece_model");
+        return ap_pieces_load(path, &r->pieces, error);
+    }
+    const int64_t vocabulary = r->corpus_bytes >= CORPUS ? PUBLISHED : SMALL;
+    snprintf(r->source + used, sizeof r->source - used, "%" PRId64 " pieces trained on %" PRId64 " bytes", vocabulary,
+             r->corpus_bytes);
+    return ap_pieces_train(r->corpus, r->corpus_bytes, vocabulary, &r->pieces, error);
+}
+
+/* ---- a part */
+
+typedef struct cut {
+    int32_t *ids[SIDES];
+    int64_t room[SIDES], n[SIDES];
+} cut;
+
+static ap_status cut_line(const reader *r, const lines *l, const char *line, size_t n, int side, cut *c,
+                          ap_error *error) {
+    const size_t good = valid_utf8((const unsigned char *)line, n);
+    if (good < n)
+        return ap_fail(error, AP_DATA, "%s:%" PRId64 ": byte %zu, 0x%02x, is not UTF-8", l->gz.path, l->number,
+                       good + 1, (unsigned char)line[good]);
+    c->n[side] = ap_pieces_cut(r->pieces, line, (int64_t)n, &c->ids[side], &c->room[side]);
+    return c->n[side] >= 0 ? AP_OK : ap_fail(error, AP_ENVIRONMENT, "%s: SentencePiece failed", l->gz.path);
+}
+
+static ap_status append(const cut *c, ap_example *example, ap_part_output *output, ap_error *error) {
+    int64_t lengths[SIDES];
+    for (int s = 0; s < SIDES; s++) lengths[s] = c->n[s] + 1;
+    if (lengths[0] > LONGEST || lengths[1] > LONGEST) return AP_OK;
+    AP_TRY(ap_example_reserve(example, SIDES, ap_wmt_generator.field, lengths, error));
+    for (int s = 0; s < SIDES; s++) {
+        int32_t *to = example->data[s];
+        memcpy(to, c->ids[s], (size_t)c->n[s] * sizeof *to);
+        to[c->n[s]] = AP_WMT_EOS;
+    }
+    return ap_part_append(output, example, error);
+}
+
+static ap_status read_run(const reader *r, const run *part, lines side[SIDES], cut *c, ap_example *example,
+                          ap_part_output *output, ap_error *error) {
+    for (int64_t i = 0; i < part->count; i++) {
+        const char *line[SIDES];
+        size_t n[SIDES];
+        for (int s = 0; s < SIDES; s++) AP_TRY(next_line(&side[s], &line[s], &n[s], error));
+        if (!line[0] || !line[1])
+            return ap_fail(error, AP_DATA, "%s: was changed meanwhile", side[line[0] != NULL].gz.path);
+        ap_status status = AP_OK;
+        for (int s = 0; s < SIDES && status == AP_OK; s++) status = cut_line(r, &side[s], line[s], n[s], s, c, error);
+        status = status == AP_OK ? append(c, example, output, error) : ap_part_skip(output, error);
+        if (status != AP_OK) return status;
+    }
+    return AP_OK;
+}
+
+static ap_status read_part(void *user, int64_t index, ap_part_output *output, ap_error *error) {
+    const reader *r = user;
+    const run *part = &r->run[index];
+    lines side[SIDES] = {0};
+    cut c = {0};
+    ap_example example = {0};
+    ap_status status = AP_OK;
+    for (int s = 0; s < SIDES && status == AP_OK; s++)
+        status = open_lines(r->path[part->split][s], part->offset[s], part->first, &side[s], error);
+    if (status == AP_OK) status = read_run(r, part, side, &c, &example, output, error);
+    for (int s = 0; s < SIDES; s++) {
+        if (side[s].gz.path) close_lines(&side[s]);
+        free(c.ids[s]);
+    }
+    ap_example_free(&example);
+    return status;
+}
+
+static ap_status plan_runs(reader *r, ap_prepare_plan *plan, ap_error *error) {
+    for (int64_t i = 0; i < r->runs; i++) {
+        const run *part = &r->run[i], *next = i + 1 < r->runs && part[1].split == part->split ? part + 1 : NULL;
+        int64_t bytes = 0;
+        for (int s = 0; s < SIDES; s++) bytes += next ? next->offset[s] - part->offset[s] : part->count * 64;
+        AP_TRY(ap_prepare_plan_add(plan, (ap_split)part->split, bytes, 0, error, "%s, lines from %" PRId64 " on",
+                                   names[part->split], part->first + 1));
+    }
+    return ap_prepare_plan_source(plan, error, "%s", r->source);
+}
+
+ap_status ap_wmt_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error) {
+    reader *r = calloc(1, sizeof *r);
+    if (!r) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
+    *plan = (ap_prepare_plan){.data_set = r->name, .reader = r, .read = read_part, .release = release};
+    r->corpus = malloc(CORPUS + LONGEST_LINE + 2);
+    if (!r->corpus) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
+    if (!ap_pieces_available()) return ap_pieces_train(NULL, 0, 0, NULL, error); /* says what to install */
+    find_name(options->from, r->name);
+    for (int split = 0; split < AP_SPLITS; split++) AP_TRY(scan_split(r, options->from, split, error));
+    AP_TRY(make_pieces(r, options->from, error));
+    plan->vocabulary = ap_pieces_list(r->pieces);
+    if (!plan->vocabulary) return ap_fail(error, AP_ENVIRONMENT, "out of memory for the list of pieces");
+    return plan_runs(r, plan, error);
+}
