@@ -141,6 +141,13 @@ static int run_parallel(const ap_command *command, int argc, char **argv) {
     return code;
 }
 
+/* For commands that use MPI by themselves (bench, doctor, ...) and have left it: mpirun drops what rank 0 wrote last if
+ * another rank is the first to end with an error. When rank 0 has ended so, mpirun ends the others, and their sleep. */
+static void let_rank_0_end_first(void) {
+    const char *rank = getenv("OMPI_COMM_WORLD_RANK");
+    if (rank && atoi(rank) > 0) nanosleep(&(struct timespec){.tv_sec = 5}, NULL);
+}
+
 /* What a command prints is its result, except that of `run`, whose results are files. */
 static int check_output(const ap_command *command, int code) {
     ap_error error;
@@ -172,10 +179,11 @@ int main(int argc, char **argv) {
         for (int a = 2; a < argc && strcmp(argv[a], "--"); a++) wants_help |= !strcmp(argv[a], "--help");
         int code;
         if (commands[i] == &ap_command_run && !wants_help && ap_run_as_launcher(argc - 1, argv + 1, &code)) return code;
-        bool parallel = commands[i]->parallel == AP_RANKS_ALWAYS ||
-                        (commands[i]->parallel == AP_RANKS_IF_LAUNCHED && launched_as_many());
-        return check_output(commands[i], parallel && !wants_help ? run_parallel(commands[i], argc - 1, argv + 1)
-                                                                 : commands[i]->run(argc - 1, argv + 1));
+        bool parallel = !wants_help && (commands[i]->parallel == AP_RANKS_ALWAYS ||
+                                        (commands[i]->parallel == AP_RANKS_IF_LAUNCHED && launched_as_many()));
+        code = parallel ? run_parallel(commands[i], argc - 1, argv + 1) : commands[i]->run(argc - 1, argv + 1);
+        if (code && !parallel) let_rank_0_end_first();
+        return check_output(commands[i], code);
     }
     const char *close = ap_closest(argv[1], names);
     ap_fail(&error, AP_USAGE, "there is no command \"%s\"%s%s%s; see `algoperf --help`", argv[1],
