@@ -227,8 +227,10 @@ double ap_gradient_norm(ap_host *host) {
     const ap_workload_info *workload = host->call->workload(host);
     double squares = 0;
     for (int p = 0; p < workload->params; p++) {
-        const float *g = host->call->gradient(host, p);
-        squares += host->call->dot(host, workload->param[p].size, g, g);
+        ap_gradient_rows rows;
+        const bool listed = host->call->gradient_rows(host, p, &rows);
+        const float *g = listed ? rows.values : host->call->gradient(host, p);
+        squares += host->call->dot(host, listed ? rows.count * rows.columns : workload->param[p].size, g, g);
     }
     return sqrt(squares);
 }
@@ -246,8 +248,10 @@ static void rule_scale(int64_t n, float factor, const float *x, float *y) {
 void ap_scale_gradients(ap_host *host, float factor) {
     const ap_workload_info *workload = host->call->workload(host);
     for (int p = 0; factor != 1 && p < workload->params; p++) {
-        float *g = host->call->gradient(host, p);
-        rule_scale(workload->param[p].size, factor, g, g);
+        ap_gradient_rows rows;
+        const bool listed = host->call->gradient_rows(host, p, &rows);
+        float *g = listed ? rows.values : host->call->gradient(host, p);
+        rule_scale(listed ? rows.count * rows.columns : workload->param[p].size, factor, g, g);
     }
 }
 
@@ -260,16 +264,50 @@ typedef struct range {
     const ap_rule_pass *pass;
     int64_t n;
     float *w, *g, *state[AP_RULE_STATES];
-    double *sums; /* [blocks][2] */
+    double *sums;   /* [blocks][2] */
+    bool is_listed; /* the gradient is `rows`, not g */
+    ap_gradient_rows rows;
 } range;
 
-/* The clipped gradient is made block by block, in cache: clipping costs no pass over memory of its own. */
+/* The first listed row from `row` on. */
+static int64_t find_row(const ap_gradient_rows *rows, int64_t row) {
+    int64_t low = 0, high = rows->count;
+    while (low < high) {
+        const int64_t middle = low + (high - low) / 2;
+        if (rows->row[middle] < row)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
+/* g[0..n): elements `first` on of a gradient that is a list of rows, times clip. */
+static void rule_spread(const ap_gradient_rows *rows, float clip, int64_t first, int64_t n, float *g) {
+    memset(g, 0, (size_t)n * sizeof *g);
+    for (int64_t i = find_row(rows, first / rows->columns); i < rows->count; i++) {
+        const int64_t at = rows->row[i] * rows->columns - first; /* in g; a row may stick out at both ends */
+        if (at >= n) break;
+        const int64_t from = at < 0 ? -at : 0, to = at + rows->columns < n ? rows->columns : n - at;
+        const float *values = rows->values + i * rows->columns;
+        if (clip == 1)
+            memcpy(g + at + from, values + from, (size_t)(to - from) * sizeof *g);
+        else
+            for (int64_t j = from; j < to; j++) g[at + j] = clip * values[j];
+    }
+}
+
+/* The clipped gradient is made block by block, in cache: clipping costs no pass over memory of its own, and of a list
+ * of rows nothing of the table's size is ever made. */
 static void run_block(const range *r, int64_t first) {
     const ap_rule_pass *pass = r->pass;
     int64_t n = r->n - first < AP_RULE_BLOCK ? r->n - first : AP_RULE_BLOCK;
     float clipped[AP_RULE_BLOCK], *states[AP_RULE_STATES] = {NULL};
     float *g = r->g ? r->g + first : NULL;
-    if (g && pass->clip != 1) {
+    if (r->is_listed) {
+        rule_spread(&r->rows, pass->clip, pass->first + first, n, clipped);
+        g = clipped;
+    } else if (g && pass->clip != 1) {
         float *to = pass->rewrites ? g : clipped;
         rule_scale(n, pass->clip, g, to);
         g = to;
@@ -296,8 +334,14 @@ bool ap_rule_run(ap_host *host, int param, const ap_rule_pass *pass, double *sum
     range r = {.host = host,
                .pass = pass,
                .n = pass->n > 0 ? pass->n : host->call->workload(host)->param[param].size,
-               .w = host->call->value(host, param) + pass->first,
-               .g = pass->clip != AP_NO_GRADIENT ? host->call->gradient(host, param) + pass->first : NULL};
+               .w = host->call->value(host, param) + pass->first};
+    const bool wants = pass->clip != AP_NO_GRADIENT; /* a rewritten gradient must be there to be rewritten */
+    r.is_listed = wants && !pass->rewrites && host->call->gradient_rows(host, param, &r.rows);
+    if (wants && !r.is_listed) {
+        float *g = host->call->gradient(host, param);
+        if (!g) return false;
+        r.g = g + pass->first;
+    }
     for (int s = 0; pass->states[s]; s++) {
         float *state = host->call->state(host, pass->states[s], param);
         if (!state) return false;

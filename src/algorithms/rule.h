@@ -77,6 +77,8 @@ void ap_scale_gradients(ap_host *host, float factor);
 
 /* One block of one parameter: n elements of value, gradient (clipped; may be overwritten) and the
  * states in the order of `states`. */
+/* What a kernel writes into g stays only in a pass that `rewrites`, which asks for gradients at full size (a table's
+ * may be a list of rows: submission.h, gradient_rows). */
 typedef void ap_rule_kernel(const void *scalars, int64_t n, float *restrict w, float *restrict g, float *const *states);
 
 /* In front of a kernel: compiled for several vector widths, picked when the program starts; no fma in any, so the bits

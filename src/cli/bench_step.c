@@ -46,6 +46,7 @@ typedef struct result {
     ap_pace_parts parts;
     double median_s, cpu_s, thread_cpu_s, flops, first_loss, last_loss, peak;
     double planned_bytes, real_bytes; /* of the rank that has most */
+    double parameters;
     int64_t batch;
     int ranks, shards;
 } result;
@@ -86,6 +87,12 @@ static void print(const settings *set, const result *r) {
         r->flops / cpu_s * 1e-7 / r->peak);
     printf("%.2f examples/s; loss %.4f -> %.4f (means of the first and the last %lld)\n",
            (double)r->batch / r->median_s, r->first_loss, r->last_loss, (long long)quarter_of(p->steps));
+    if (r->ranks > 1)
+        printf("gradients sent by rank 0: %.2f MiB a step, %.2f of them rows of tables; at full size: %.2f MiB\n",
+               (double)(p->reduction.bytes_sent + p->table_bytes_sent) / n / 1048576,
+               (double)p->table_bytes_sent / n / 1048576, 8 * r->parameters * (1 - 1.0 / r->ranks) / 1048576);
+    printf("update: %.2f GB of parameters and states read and written a step, %.1f GB/s\n", 24e-9 * r->parameters,
+           24e-9 * r->parameters / (p->update_s / n));
     printf("peak memory%s: planned %.1f MiB, real %.1f MiB\n", r->ranks > 1 ? " of the largest rank" : "",
            r->planned_bytes / 1048576, r->real_bytes / 1048576);
 }
@@ -94,7 +101,8 @@ static void print(const settings *set, const result *r) {
  * forms), the arrays of the gradient sum, activations of one shard. Batches and scratch are left out. */
 static double planned_bytes(const ap_pace *pace, double before) {
     const ap_pace_memory m = ap_pace_get_memory(pace);
-    return before + (double)sizeof(float) * (1 + 2 + 2) * m.parameters + m.gradient_bytes + m.activation_bytes;
+    return before + (double)sizeof(float) * ((1 + 2) * m.parameters + 2 * m.matrices) + m.gradient_bytes +
+           m.activation_bytes;
 }
 
 static ap_status measure_pace(const settings *set, ap_pace *pace, double before, result *r, ap_error *error) {
@@ -116,6 +124,7 @@ static ap_status measure_pace(const settings *set, ap_pace *pace, double before,
     r->median_s = ap_pace_quantile(step_s, set->steps, 0.5);
     r->batch = ap_pace_batch(pace);
     r->planned_bytes = planned_bytes(pace, before);
+    r->parameters = ap_pace_get_memory(pace).parameters;
     r->real_bytes = status_bytes("VmHWM:");
     free(step_s);
     return status;

@@ -1,6 +1,7 @@
 #include "harness/engine.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "data/queue.h"
 
 #include <math.h>
@@ -12,10 +13,14 @@ struct ap_engine {
     ap_params *params, *state;
     ap_tape *tape;
     ap_reducer *reducer;
+    ap_row_reducer *row_reducer; /* of tables; NULL: there are none */
     ap_queue *queue;
     const ap_batch *batches; /* current, [local shards] */
     int64_t drawn, passes_ns, forward_ns, sums_ns;
-    float *gradient;  /* the last sum */
+    float *gradient;  /* the last sum, without tables */
+    ap_rows *rows;    /* [tables] the last sum */
+    float **dense;    /* [tables] the same at full size, for who asks; NULL: nobody has */
+    bool *is_dense;   /* [tables] asked for since the last sum: from then on the one that counts */
     float *new_state; /* [local shards][state length] */
     double *state_doubles, *state_total;
     double *shard_sums; /* [local shards][AP_MAX_SUMS + 1] */
@@ -42,6 +47,30 @@ static ap_status check_batch(const ap_engine *e, int64_t train, ap_error *error)
                    (long long)batch, shards, (long long)train);
 }
 
+/* One sum for all tensors but tables, in which tables take no room, and one for tables. */
+static ap_status create_reducers(ap_engine *e, ap_error *error) {
+    const int n = ap_params_count(e->params), tables = ap_params_tables(e->params);
+    int64_t *offsets = calloc((size_t)n + 1, sizeof *offsets),
+            *extents = calloc(2 * (size_t)tables + 1, sizeof *extents);
+    e->dense = calloc((size_t)tables + 1, sizeof *e->dense);
+    e->is_dense = calloc((size_t)tables + 1, sizeof *e->is_dense);
+    ap_status status = AP_OK;
+    if (!offsets || !extents || !e->dense || !e->is_dense)
+        status = ap_fail(error, AP_ENVIRONMENT, "out of memory for the parameters");
+    for (int i = 0; !status && i < n; i++) {
+        const ap_param *p = ap_params_get(e->params, i);
+        offsets[i] = p->gradient_offset;
+        if (p->table >= 0) extents[p->table] = p->shape[0], extents[tables + p->table] = p->shape[1];
+    }
+    const int64_t length = ap_params_gradient_length(e->params);
+    if (!status) status = ap_reducer_create(e->options.group, length, n, offsets, 0, &e->reducer, error);
+    if (!status && tables)
+        status = ap_row_reducer_create(e->options.group, tables, extents, extents + tables, &e->row_reducer, error);
+    free(offsets);
+    free(extents);
+    return status;
+}
+
 static ap_status build(ap_engine *e, ap_error *error) {
     const ap_problem *p = e->options.problem;
     const ap_scale *scale = &p->scale;
@@ -63,15 +92,8 @@ static ap_status build(ap_engine *e, ap_error *error) {
     ap_params_initialise(e->params, e->options.seed);
     ap_params_initialise(e->state, e->options.seed);
 
-    int n = ap_params_count(e->params), local = ap_group_local_shards(e->options.group);
-    int64_t *offsets = malloc((size_t)(n ? n : 1) * sizeof *offsets);
-    if (!offsets) return ap_fail(error, AP_ENVIRONMENT, "out of memory for the parameters");
-    for (int i = 0; i < n; i++) offsets[i] = ap_params_get(e->params, i)->offset;
-    ap_status status =
-        ap_reducer_create(e->options.group, ap_params_length(e->params), n, offsets, 0, &e->reducer, error);
-    free(offsets);
-    AP_TRY(status);
-
+    AP_TRY(create_reducers(e, error));
+    int local = ap_group_local_shards(e->options.group);
     size_t state = (size_t)ap_params_length(e->state);
     e->tape = ap_tape_create(e->params, e->state, e->options.math);
     e->new_state = calloc(state * (size_t)local + 1, sizeof(float));
@@ -103,6 +125,10 @@ ap_status ap_engine_create(const ap_engine_options *options, ap_engine **engine,
 void ap_engine_destroy(ap_engine *e) {
     if (!e) return;
     ap_queue_destroy(e->queue);
+    for (int t = 0; e->dense && t < ap_params_tables(e->params); t++) free(e->dense[t]);
+    free(e->dense);
+    free(e->is_dense);
+    ap_row_reducer_destroy(e->row_reducer);
     ap_reducer_destroy(e->reducer);
     ap_tape_destroy(e->tape);
     ap_params_destroy(e->params);
@@ -125,8 +151,40 @@ ap_params *ap_engine_params(ap_engine *engine) {
 ap_params *ap_engine_state(ap_engine *engine) {
     return engine->state;
 }
+/* The gradient of table p at full size, made of its rows. */
+static float *dense_gradient(ap_engine *e, const ap_param *p) {
+    float *dense = e->dense[p->table];
+    if (e->is_dense[p->table]) return dense;
+    const size_t bytes = (size_t)p->size * sizeof *dense;
+    if (!dense) {
+        ap_log(AP_GLOBAL, AP_LOG_INFO,
+               "the gradient of table %s is asked for at full size: %.1f MiB in place of the rows that a batch touches",
+               p->name, (double)bytes / 1048576);
+        dense = e->dense[p->table] = aligned_alloc(64, (bytes + 63) & ~(size_t)63);
+        if (!dense) return NULL;
+    }
+    const ap_rows *rows = &e->rows[p->table];
+    memset(dense, 0, bytes);
+    for (int64_t i = 0; i < rows->count; i++)
+        memcpy(dense + rows->row[i] * rows->columns, rows->values + i * rows->columns,
+               (size_t)rows->columns * sizeof *dense);
+    e->is_dense[p->table] = true;
+    return dense;
+}
+
 float *ap_engine_gradient(ap_engine *engine, int param) {
-    return engine->gradient ? engine->gradient + ap_params_get(engine->params, param)->offset : NULL;
+    const ap_param *p = ap_params_get(engine->params, param);
+    if (!engine->gradient) return NULL;
+    return p->table < 0 ? engine->gradient + p->gradient_offset : dense_gradient(engine, p);
+}
+
+bool ap_engine_has_gradient(const ap_engine *engine) {
+    return engine->gradient != NULL;
+}
+
+ap_rows *ap_engine_gradient_rows(ap_engine *engine, int param) {
+    const int table = ap_params_get(engine->params, param)->table;
+    return engine->gradient && table >= 0 && !engine->is_dense[table] ? &engine->rows[table] : NULL;
 }
 
 int64_t ap_engine_examples(const ap_engine *engine, int split) {
@@ -215,6 +273,7 @@ static ap_status run_shard(ap_engine *e, int s, int64_t step, int call, const ap
         .shard = ap_group_first_shard(e->options.group) + s,
         .rank = ap_group_rank(e->options.group),
         .gradients = request->no_gradient ? NULL : ap_reducer_shard_buffer(e->reducer, s),
+        .rows = e->row_reducer && !request->no_gradient ? ap_row_reducer_shard_rows(e->row_reducer, s) : NULL,
         .new_state = state_length ? e->new_state + (size_t)s * state_length : NULL,
         .parameter_done = parameter_done,
         .progress = progress,
@@ -247,6 +306,23 @@ static ap_status merge_state(ap_engine *e, ap_error *error) {
     return AP_OK;
 }
 
+static void begin_sums(ap_engine *e) {
+    ap_reducer_begin(e->reducer);
+    if (e->row_reducer) ap_row_reducer_begin(e->row_reducer);
+}
+static void end_shard(ap_engine *e, int s) {
+    ap_reducer_shard_end(e->reducer, s);
+    if (!e->row_reducer) return;
+    if (e->carried) ap_row_reducer_shard_rows(e->row_reducer, s); /* empty: what a failed pass left is no gradient */
+    ap_row_reducer_shard_end(e->row_reducer, s);
+}
+static ap_status finish_sums(ap_engine *e, float scale, ap_error *error) {
+    AP_TRY(ap_reducer_finish(e->reducer, scale, &e->gradient, error));
+    if (!e->row_reducer) return AP_OK;
+    for (int t = 0; t < ap_params_tables(e->params); t++) e->is_dense[t] = false;
+    return ap_row_reducer_finish(e->row_reducer, scale, &e->rows, error);
+}
+
 ap_status ap_engine_loss_and_gradient(ap_engine *engine, int64_t step, int call, const ap_loss_request *request,
                                       double *loss, ap_error *error) {
     ap_engine *e = engine;
@@ -254,7 +330,7 @@ ap_status ap_engine_loss_and_gradient(ap_engine *engine, int64_t step, int call,
     int local = ap_group_local_shards(e->options.group);
     double total[N];
     memset(e->shard_sums, 0, (size_t)local * N * sizeof(double));
-    if (!request->no_gradient) ap_reducer_begin(e->reducer);
+    if (!request->no_gradient) begin_sums(e);
     for (int s = 0; s < local; s++) {
         double *sums = e->shard_sums + s * N;
         ap_error failure = {0};
@@ -265,7 +341,7 @@ ap_status ap_engine_loss_and_gradient(ap_engine *engine, int64_t step, int call,
             if (status) carry(e, status, &failure);
         }
         sums[FAILED] = e->carried ? 1 : 0;
-        if (!request->no_gradient) ap_reducer_shard_end(e->reducer, s);
+        if (!request->no_gradient) end_shard(e, s);
     }
     int64_t start = ap_clock_ns();
     AP_TRY(ap_group_sum_shards(e->options.group, e->shard_sums, N, total, error));
@@ -278,7 +354,7 @@ ap_status ap_engine_loss_and_gradient(ap_engine *engine, int64_t step, int call,
         return status ? status : ap_fail(error, AP_BUG, "a shard failed and no rank knows why");
     }
     *loss = total[SUMMED] / total[VALID];
-    if (!request->no_gradient) AP_TRY(ap_reducer_finish(e->reducer, (float)(1.0 / total[VALID]), &e->gradient, error));
+    if (!request->no_gradient) AP_TRY(finish_sums(e, (float)(1.0 / total[VALID]), error));
     if (ap_params_length(e->state) && !request->keep_state) AP_TRY(merge_state(e, error));
     return AP_OK;
 }
@@ -452,7 +528,9 @@ ap_engine_statistics ap_engine_get_statistics(const ap_engine *engine) {
                                   .passes_s = ap_clock_s(engine->passes_ns),
                                   .forward_s = ap_clock_s(engine->forward_ns),
                                   .sums_s = ap_clock_s(engine->sums_ns),
-                                  .reduction = ap_reducer_get_statistics(engine->reducer)};
+                                  .reduction = ap_reducer_get_statistics(engine->reducer),
+                                  .tables = engine->row_reducer ? ap_row_reducer_get_statistics(engine->row_reducer)
+                                                                : (ap_row_reducer_statistics){0}};
 }
 
 size_t ap_engine_activation_bytes(const ap_engine *engine) {

@@ -7,6 +7,7 @@
 #define AP_HARNESS_ENGINE_H
 
 #include "parallel/reducer.h"
+#include "parallel/row_reducer.h"
 #include "submission/submission.h"
 #include "workload/workload.h"
 
@@ -27,7 +28,13 @@ void ap_engine_destroy(ap_engine *engine); /* NULL is fine; not collective */
 
 ap_params *ap_engine_params(ap_engine *engine);
 ap_params *ap_engine_state(ap_engine *engine);
-float *ap_engine_gradient(ap_engine *engine, int param); /* NULL before the first loss_and_gradient */
+bool ap_engine_has_gradient(const ap_engine *engine); /* false before the first loss_and_gradient */
+/* Of a table: made at full size at every first call after a loss_and_gradient, in memory that is taken once and logged.
+ * NULL: there is none, or no memory. */
+float *ap_engine_gradient(ap_engine *engine, int param);
+/* The rows of a table's gradient; NULL: not a table, or ap_engine_gradient has been asked for it since the last
+ * loss_and_gradient, and then that is the gradient. */
+ap_rows *ap_engine_gradient_rows(ap_engine *engine, int param);
 int64_t ap_engine_examples(const ap_engine *engine,
                            int split); /* record's splits: 0 train (the evaluated subset), 1 validation, 2 test */
 
@@ -58,7 +65,8 @@ typedef struct ap_engine_statistics {
     double data_wait_s, passes_s; /* passes: forward and backward of the local shards, progress of the sum included */
     double forward_s;             /* part of passes_s: forward passes and losses */
     double sums_s;                /* sums over shards of loss and counts: where the ranks meet after their passes */
-    ap_reducer_statistics reduction;
+    ap_reducer_statistics reduction; /* without tables */
+    ap_row_reducer_statistics tables;
 } ap_engine_statistics;
 ap_engine_statistics ap_engine_get_statistics(const ap_engine *engine);
 /* The most that the tape has held for one shard so far. */

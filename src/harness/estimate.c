@@ -139,7 +139,7 @@ ap_status ap_estimate_make(const ap_job *job, int workload, int submission, int 
         }
         int arrays = 1; /* log2 of the local shards, plus one */
         for (int64_t local = job->settings.shards / ranks; local > 1; local /= 2) arrays++;
-        e->gradient_bytes = values * arrays;
+        e->gradient_bytes = (double)ap_params_gradient_length(ap_engine_params(m.engine)) * sizeof(float) * arrays;
         status = measure(&m, folder, steps < most_steps ? steps : most_steps, pass, e, error);
     }
     destroy(&m);

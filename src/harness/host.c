@@ -136,9 +136,25 @@ static float *call_value(ap_host *host, int param) {
 static float *call_gradient(ap_host *host, int param) {
     ap_trial_host *h = self(host);
     if (!good_param(h, "gradient", param)) return NULL;
+    if (!ap_engine_has_gradient(h->options.engine)) {
+        misuse(h, "gradient asked for before loss_and_gradient was called");
+        return NULL;
+    }
     float *gradient = ap_engine_gradient(h->options.engine, param);
-    if (!gradient) misuse(h, "gradient asked for before loss_and_gradient was called");
+    ap_error error;
+    if (!gradient)
+        host_failed(
+            h,
+            ap_fail(&error, AP_ENVIRONMENT, "out of memory for the gradient of %s at full size", h->params[param].name),
+            &error);
     return gradient;
+}
+static bool call_gradient_rows(ap_host *host, int param, ap_gradient_rows *rows) {
+    ap_trial_host *h = self(host);
+    if (!good_param(h, "gradient_rows", param)) return false;
+    const ap_rows *list = ap_engine_gradient_rows(h->options.engine, param);
+    if (list) *rows = (ap_gradient_rows){list->count, list->columns, list->row, list->values};
+    return list != NULL;
 }
 
 static void *no_memory(ap_trial_host *h, const char *name) {
@@ -351,6 +367,7 @@ static const ap_host_calls calls = {
     .matrix_product = call_matrix_product,
     .symmetric_eigen = call_symmetric_eigen,
     .scratch = call_scratch,
+    .gradient_rows = call_gradient_rows,
     .symmetric_compose = call_symmetric_compose,
 };
 

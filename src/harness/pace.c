@@ -191,11 +191,13 @@ ap_pace_parts ap_pace_get_parts(const ap_pace *pace) {
         .passes_s = now.passes_s - before->passes_s,
         .forward_s = now.forward_s - before->forward_s,
         .data_wait_s = now.data_wait_s - before->data_wait_s,
-        .exposed_s = now.reduction.exposed_s - before->reduction.exposed_s,
+        .exposed_s =
+            now.reduction.exposed_s - before->reduction.exposed_s + now.tables.exposed_s - before->tables.exposed_s,
         .sums_s = now.sums_s - before->sums_s,
         .hidden_s = now.reduction.overlapped_s - before->reduction.overlapped_s,
         .agreement_s = ap_clock_s(pace->agreement_ns),
         .reduction = now.reduction,
+        .table_bytes_sent = now.tables.bytes_sent - before->tables.bytes_sent,
     };
     parts.reduction.bytes_sent -= before->reduction.bytes_sent;
     parts.update_s = parts.own_s - parts.passes_s - parts.data_wait_s - parts.exposed_s - parts.sums_s;
@@ -204,10 +206,12 @@ ap_pace_parts ap_pace_get_parts(const ap_pace *pace) {
 
 ap_pace_memory ap_pace_get_memory(const ap_pace *pace) {
     const double parameters = (double)ap_params_length(ap_engine_params(pace->engine));
+    const double gradient = (double)ap_params_gradient_length(ap_engine_params(pace->engine));
     int arrays = 1; /* of the sum: log2 of the local shards, plus one */
     for (int local = ap_group_local_shards(pace->options.group); local > 1; local /= 2) arrays++;
     return (ap_pace_memory){.parameters = parameters,
-                            .gradient_bytes = parameters * (double)sizeof(float) * arrays,
+                            .matrices = gradient,
+                            .gradient_bytes = gradient * (double)sizeof(float) * arrays,
                             .activation_bytes = (double)ap_engine_activation_bytes(pace->engine)};
 }
 double ap_pace_loss(const ap_pace *pace) {

@@ -41,12 +41,14 @@ typedef struct ap_pace_parts {
     double forward_s;                        /* part of passes_s */
     double hidden_s;                         /* part of passes_s: while the gradient sum was under way */
     double agreement_s; /* beside own_s: telling each other how the step went, waiting for the slowest rank */
-    ap_reducer_statistics reduction;
+    ap_reducer_statistics reduction; /* without tables */
+    int64_t table_bytes_sent;        /* of their rows */
 } ap_pace_parts;
 ap_pace_parts ap_pace_get_parts(const ap_pace *pace);
 /* What this rank's memory goes to. */
 typedef struct ap_pace_memory {
     double parameters; /* elements */
+    double matrices;   /* the same without tables, which are never packed */
     double gradient_bytes, activation_bytes;
 } ap_pace_memory;
 ap_pace_memory ap_pace_get_memory(const ap_pace *pace);

@@ -3,6 +3,7 @@
 #include "tensor/kernels/eigen.h"
 #include "tensor/kernels/gemm.h"
 #include "tensor/kernels/reduce.h"
+#include "tensor/rows.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,8 @@ struct ap_solo {
     ap_host host;
     ap_solo_problem problem;
     float **value, **gradient;
+    ap_rows *rows;        /* [params] lists that were asked for */
+    bool *listed, *dense; /* [params] since the last loss */
     bool *asked;
     entry *entries;
     int count;
@@ -117,8 +120,42 @@ static float *host_value(ap_host *host, int param) {
     return solo_of(host)->value[param];
 }
 
+/* Values of a list may have been written to: they go back before the whole is looked at. */
 static float *host_gradient(ap_host *host, int param) {
-    return solo_of(host)->gradient[param];
+    ap_solo *solo = solo_of(host);
+    ap_rows *rows = &solo->rows[param];
+    for (int64_t i = 0; solo->listed[param] && !solo->dense[param] && i < rows->count; i++)
+        memcpy(solo->gradient[param] + rows->row[i] * rows->columns, rows->values + i * rows->columns,
+               (size_t)rows->columns * sizeof(float));
+    solo->dense[param] = true;
+    return solo->gradient[param];
+}
+
+/* The rows that have anything but zeros. */
+static bool make_list(const ap_param_info *info, const float *gradient, ap_rows *rows) {
+    rows->columns = info->shape[1], rows->count = 0;
+    if (!ap_rows_reserve(rows, info->shape[0])) return false;
+    for (int64_t row = 0; row < info->shape[0]; row++) {
+        const float *values = gradient + row * rows->columns;
+        bool zero = true;
+        for (int64_t j = 0; j < rows->columns; j++) zero = zero && values[j] == 0;
+        if (zero) continue;
+        rows->row[rows->count] = (int32_t)row;
+        memcpy(rows->values + rows->count++ * rows->columns, values, (size_t)rows->columns * sizeof *values);
+    }
+    return true;
+}
+
+static bool host_gradient_rows(ap_host *host, int param, ap_gradient_rows *result) {
+    ap_solo *solo = solo_of(host);
+    const ap_workload_info *workload = host_workload(host);
+    ap_rows *rows = &solo->rows[param];
+    if (param < workload->params - solo->problem.tables || workload->param[param].rank != 2 || solo->dense[param])
+        return false;
+    if (!solo->listed[param] && !make_list(&workload->param[param], solo->gradient[param], rows)) return false;
+    solo->listed[param] = true;
+    *result = (ap_gradient_rows){rows->count, rows->columns, rows->row, rows->values};
+    return true;
 }
 
 static void *named(ap_host *host, const char *name, int param, size_t bytes) {
@@ -207,6 +244,8 @@ static bool host_loss_and_gradient(ap_host *host, const ap_loss_request *request
     ap_solo *solo = solo_of(host);
     solo->losses++;
     solo->last = *request;
+    for (int p = 0; !request->no_gradient && p < host_workload(host)->params; p++)
+        solo->listed[p] = solo->dense[p] = false;
     *loss = solo->problem.loss(solo->problem.context, solo->step, solo->value,
                                request->no_gradient ? NULL : solo->gradient);
     return true;
@@ -291,6 +330,7 @@ static const ap_host_calls calls = {
     .matrix_product = host_matrix_product,
     .symmetric_eigen = host_symmetric_eigen,
     .scratch = host_scratch,
+    .gradient_rows = host_gradient_rows,
     .symmetric_compose = host_symmetric_compose,
 };
 
@@ -311,7 +351,10 @@ ap_status ap_solo_create(const ap_solo_problem *problem, ap_solo **out, ap_error
     solo->value = calloc((size_t)params + 1, sizeof *solo->value);
     solo->gradient = calloc((size_t)params + 1, sizeof *solo->gradient);
     solo->asked = calloc((size_t)problem->hyperparameters + 1, sizeof *solo->asked);
-    bool fine = solo->value && solo->gradient && solo->asked;
+    solo->rows = calloc((size_t)params + 1, sizeof *solo->rows);
+    solo->listed = calloc((size_t)params + 1, sizeof *solo->listed);
+    solo->dense = calloc((size_t)params + 1, sizeof *solo->dense);
+    bool fine = solo->value && solo->gradient && solo->asked && solo->rows && solo->listed && solo->dense;
     for (int p = 0; fine && p < params; p++) {
         solo->value[p] = copy_of(problem->initial[p], problem->workload->param[p].size);
         solo->gradient[p] = copy_of(NULL, problem->workload->param[p].size);
@@ -330,6 +373,7 @@ void ap_solo_destroy(ap_solo *solo) {
     for (int p = 0; p < solo->problem.workload->params; p++) {
         if (solo->value) free(solo->value[p]);
         if (solo->gradient) free(solo->gradient[p]);
+        if (solo->rows) ap_rows_free(&solo->rows[p]);
     }
     for (int i = 0; i < solo->count; i++) {
         free(solo->entries[i].name);
@@ -337,6 +381,9 @@ void ap_solo_destroy(ap_solo *solo) {
     }
     free(solo->value);
     free(solo->gradient);
+    free(solo->rows);
+    free(solo->listed);
+    free(solo->dense);
     free(solo->asked);
     free(solo->entries);
     ap_scratch_free(&solo->scratch);

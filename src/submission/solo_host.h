@@ -30,6 +30,7 @@ typedef struct ap_solo_problem {
     const double *value;
     char *const *text;          /* NULL: no hyperparameter is a text */
     const ap_solo_ranks *ranks; /* NULL: this process alone */
+    int tables;                 /* the gradients of the last so many parameters are offered as rows, too */
 } ap_solo_problem;
 
 typedef struct ap_solo ap_solo;

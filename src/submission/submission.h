@@ -67,6 +67,13 @@ typedef struct ap_loss_request {
     bool keep_state;       /* do not update running statistics (SAM's second pass) */
 } ap_loss_request;
 
+/* The gradient of a table of which a batch looks up a few rows: it is zero in all rows but these. */
+typedef struct ap_gradient_rows {
+    int64_t count, columns; /* the parameter is [rows][columns] */
+    const int32_t *row;     /* [count], rising */
+    float *values;          /* [count][columns]; may be overwritten (clipping) */
+} ap_gradient_rows;
+
 /* Row-major, without gaps between rows: C[m][n] = A[m][k] B[k][n]. */
 typedef struct ap_matrix_product {
     bool transpose_a, transpose_b; /* A is stored as [k][m], B as [n][k] */
@@ -152,6 +159,14 @@ typedef struct ap_host_calls {
      * lasts until the function returns (or the slot is asked for with a larger n), is not part of a checkpoint, and
      * grows only once, so that steps do not allocate. NULL: out of memory (ap_host_fail has been called). */
     float *(*scratch)(ap_host *host, int slot, int64_t n);
+    /* The gradient of a large table (click-through embeddings), as it is made and summed: the rows that the batch
+     * touched. False: this parameter has no such form, or `gradient` has been asked for it since the last
+     * loss_and_gradient (then that is the gradient, and may have been written to). Asking for `gradient` is always
+     * right, and costs memory and time of the table's size. Rows that are not listed have a gradient of zero, which is
+     * not "no update": momentum, moments that decay and weight decay change them too. The built-in rules that go
+     * through ap_rule_apply (src/algorithms/rule.h) update every row, with zeros that are made in cache; the others ask
+     * for `gradient`. So all of them compute exactly what they would with a gradient of full size. */
+    bool (*gradient_rows)(ap_host *host, int param, ap_gradient_rows *rows);
     /* out[n][n] = sum_i w[i] v_i v_i', v_i row i of v[n][n]: what a function of a symmetric matrix is made with, from
      * symmetric_eigen's v and the function's values w; the same bits everywhere. False: out of memory. */
     bool (*symmetric_compose)(ap_host *host, int n, const double *v, const double *w, float *out);

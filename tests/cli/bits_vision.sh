@@ -52,4 +52,5 @@ each imagenet_vit 'width = 16; depth = 1; mlp_dim = 24; num_heads = 2; patch_siz
 each imagenet_resnet 'base_width = 4; layers = "1,1,1,1"; image_size = 28;'
 each ogbg 'num_outputs = 5; latent_dim = 8; hidden_dims = "8,12"; num_message_passing_steps = 2;'
 each wmt 'ntoken = 200; d_model = 16; d_hid = 16; nhead = 2; nlayers = 1; max_len_pe = 40; beam_size = 2;'
+each criteo1tb 'vocab_size = 1024; embed_dim = 4; mlp_bottom_dims = "8,4"; mlp_top_dims = "8,1";'
 done_testing

@@ -42,7 +42,7 @@ static double formula(void *context, int64_t step, float *const *value, float *c
     return 1;
 }
 
-static ap_solo *solo_with(const ap_point *point) {
+static ap_solo *solo_for(const ap_point *point, ap_solo_loss *loss, int tables) {
     static float start[PARAMS][LARGEST];
     const float *initial[PARAMS];
     for (int p = 0; p < PARAMS; p++) {
@@ -51,7 +51,8 @@ static ap_solo *solo_with(const ap_point *point) {
     }
     ap_solo_problem problem = {.workload = &workload,
                                .initial = initial,
-                               .loss = formula,
+                               .loss = loss,
+                               .tables = tables,
                                .hyperparameters = point->n,
                                .name = point->name,
                                .value = point->value,
@@ -60,6 +61,10 @@ static ap_solo *solo_with(const ap_point *point) {
     ap_error error;
     CHECK_INT(ap_solo_create(&problem, &solo, &error), AP_OK);
     return solo;
+}
+
+static inline ap_solo *solo_with(const ap_point *point) {
+    return solo_for(point, formula, 0);
 }
 
 static ap_point point_of(const char *json) {
