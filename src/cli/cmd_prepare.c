@@ -74,17 +74,14 @@ static ap_status prepare_in_parts(const ap_workload *workload, const arguments *
 }
 
 static ap_status prepare(const ap_workload *workload, const arguments *a, ap_error *error) {
-    if (!workload->plan && !workload->prepare)
+    if (!workload->plan)
         return ap_fail(error, AP_USAGE, "workload %s has nothing to prepare: its data set is built in", workload->name);
     if (a->name) AP_TRY(check_name(a->name, error));
     const bool alone = ap_crew_rank() == 0;
     bool there = alone && ap_file_exists(a->to);
     ap_prepare_options options = {.from = a->from, .to = a->to, .name = a->name};
     ap_crew_totals totals = {0};
-    if (workload->plan)
-        AP_TRY(prepare_in_parts(workload, a, &options, &there, &totals, error));
-    else
-        AP_TRY(ap_crew_agree(alone ? workload->prepare(&options, error) : AP_OK, error));
+    AP_TRY(prepare_in_parts(workload, a, &options, &there, &totals, error));
     return ap_crew_agree(alone ? report(workload, a, there, &totals, error) : AP_OK, error);
 }
 

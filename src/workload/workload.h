@@ -95,8 +95,6 @@ typedef struct ap_workload {
      * caller, also after a failure. Called by every rank: it lists and checks, it does not read what is large. NULL:
      * nothing to prepare. */
     ap_status (*plan)(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error);
-    /* The older form, all of it on one rank; NULL where there is `plan`. */
-    ap_status (*prepare)(const ap_prepare_options *options, ap_error *error);
     const char *prepare_help;
 } ap_workload;
 
