@@ -306,6 +306,31 @@ void ap_tape_hand_over(ap_tape *tape, ap_tensor *output, ap_tensor *x) {
         memcpy(grad, dy, (size_t)output->size * sizeof *grad);
 }
 
+/* A root whose gradient of x is there already. */
+typedef struct known {
+    ap_tensor *x;
+    const float *gradient;
+} known;
+
+static void known_backward(ap_tape *tape, ap_tensor *output, void *context) {
+    (void)output; /* a root: d(summed) = 1 */
+    const known *root = context;
+    bool accumulate = false;
+    float *dx = ap_tape_grad(tape, root->x, &accumulate);
+    if (dx && accumulate)
+        ap_add_into((size_t)root->x->size, root->gradient, dx);
+    else if (dx)
+        memcpy(dx, root->gradient, (size_t)root->x->size * sizeof *dx);
+}
+
+bool ap_tape_record_known(ap_tape *tape, ap_tensor *x, const float *gradient) {
+    known *root = ap_tape_take(tape, sizeof *root);
+    if (!root) return false;
+    *root = (known){x, gradient};
+    ap_tape_record(tape, known_backward, NULL, root, 1, &x);
+    return true;
+}
+
 /* ---- going back */
 
 /* The gradient of parameter `index` is final. */

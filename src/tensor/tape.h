@@ -112,6 +112,10 @@ float *ap_tape_grad_in_place(ap_tape *tape, ap_tensor *output, ap_tensor *x, boo
  * none yet, hands over the memory without a copy. output->grad may be gone afterwards: the last thing to do with it. */
 void ap_tape_hand_over(ap_tape *tape, ap_tensor *output, ap_tensor *x);
 
+/* Records a loss, a root, whose gradient of x, float [x->size] in the arena, is known already. False: out of memory,
+ * the sticky error. */
+bool ap_tape_record_known(ap_tape *tape, ap_tensor *x, const float *gradient);
+
 /* First unused element of this pass's dropout stream; advances by n. */
 uint64_t ap_tape_take_random(ap_tape *tape, uint64_t n);
 

@@ -20,24 +20,6 @@
 #include "tensor/ops.h"
 
 #include <math.h>
-#include <string.h>
-
-typedef struct ctc {
-    ap_tensor *logits;
-    float *gradient; /* [n, frames, classes] */
-} ctc;
-
-static void ctc_backward(ap_tape *tape, ap_tensor *output, void *context) {
-    (void)output; /* a root: d(summed) = 1 */
-    const ctc *op = context;
-    bool accumulate;
-    float *dz = ap_tape_grad(tape, op->logits, &accumulate);
-    if (!dz) return;
-    if (accumulate)
-        ap_add_into((size_t)op->logits->size, op->gradient, dz);
-    else
-        memcpy(dz, op->gradient, (size_t)op->logits->size * sizeof *dz);
-}
 
 /* One example. */
 typedef struct alignment {
@@ -201,12 +183,11 @@ ap_loss ap_ctc_loss(ap_tape *tape, ap_tensor *logits, const ap_ctc_targets *targ
     const int64_t n = logits->shape[0], row = logits->shape[1] * logits->shape[2];
     float *losses = ap_tape_take(tape, (size_t)n * sizeof *losses), *shifted;
     alignment a;
-    ctc *op = ap_tape_take(tape, sizeof *op);
-    if (!losses || !op || !begin(tape, logits, targets, &a, &shifted)) return (ap_loss){0};
-    *op = (ctc){.logits = logits, .gradient = a.gradient};
+    if (!losses || !begin(tape, logits, targets, &a, &shifted)) return (ap_loss){0};
+    float *gradient = a.gradient;
     for (int64_t i = 0; i < n; i++) {
         const float weight = targets->weights ? targets->weights[i] : 1;
-        a.gradient = op->gradient + i * row;
+        a.gradient = gradient + i * row;
         fill(a.gradient, row, 0);
         losses[i] = 0;
         if (weight == 0) continue;
@@ -215,7 +196,7 @@ ap_loss ap_ctc_loss(ap_tape *tape, ap_tensor *logits, const ap_ctc_targets *targ
         a.z = logits->data + i * row, a.labels = targets->labels + i * targets->longest;
         losses[i] = (float)align(&a, shifted, weight);
     }
-    ap_tape_record(tape, ctc_backward, NULL, op, 1, &logits);
+    if (!ap_tape_record_known(tape, logits, gradient)) return (ap_loss){0};
     return (ap_loss){
         .summed = ap_sum_f64((size_t)n, losses), .n_valid = valid_of(targets, n), .per_example = losses, .n = n};
 }

@@ -14,24 +14,6 @@
 #include "tensor/ops.h"
 
 #include <math.h>
-#include <string.h>
-
-typedef struct cross_entropy {
-    ap_tensor *logits;
-    float *gradient; /* [size of the logits] */
-} cross_entropy;
-
-static void cross_entropy_backward(ap_tape *tape, ap_tensor *output, void *context) {
-    (void)output; /* a root: d(summed) = 1 */
-    const cross_entropy *op = context;
-    bool accumulate;
-    float *dz = ap_tape_grad(tape, op->logits, &accumulate);
-    if (!dz) return;
-    if (accumulate)
-        ap_add_into((size_t)op->logits->size, op->gradient, dz);
-    else
-        memcpy(dz, op->gradient, (size_t)op->logits->size * sizeof *dz);
-}
 
 /* log(1 + e) for e in [0, 1]; below 1e-5 the series, whose error is e^2 / 3. */
 static double log_of_one_plus(double e) {
@@ -61,8 +43,7 @@ ap_loss ap_sigmoid_cross_entropy(ap_tape *tape, ap_tensor *logits, const float *
     const size_t n = (size_t)logits->size;
     const double off = (double)label_smoothing / (double)logits->shape[logits->rank - 1];
     float *losses = ap_tape_take(tape, n * sizeof *losses), *gradient = ap_tape_take(tape, n * sizeof *gradient);
-    cross_entropy *op = ap_tape_take(tape, sizeof *op);
-    if (!losses || !gradient || !op) return (ap_loss){0};
+    if (!losses || !gradient) return (ap_loss){0};
     for (size_t i = 0; i < n; i++) losses[i] = -fabsf(logits->data[i]);
     ap_vexp(n, losses, losses);
     for (size_t i = 0; i < n; i++) {
@@ -74,8 +55,7 @@ ap_loss ap_sigmoid_cross_entropy(ap_tape *tape, ap_tensor *logits, const float *
         const double t = (1 - (double)label_smoothing) * (double)targets[i] + off;
         losses[i] = element((double)logits->data[i], (double)losses[i], t, (double)weight, &gradient[i]);
     }
-    *op = (cross_entropy){logits, gradient};
-    ap_tape_record(tape, cross_entropy_backward, NULL, op, 1, &logits);
+    if (!ap_tape_record_known(tape, logits, gradient)) return (ap_loss){0};
     return (ap_loss){.summed = ap_sum_f64(n, losses),
                      .n_valid = weights ? ap_sum_f64(n, weights) : (double)n,
                      .per_example = losses,

@@ -13,8 +13,8 @@ verify() { # LABEL FIXTURE
   done
   expect 0 "^PASS" "$ALGOPERF" verify "$1" --fixture "$2" --math blas
 }
-for label in cifar fastmri imagenet_vit ogbg criteo1tb finewebedu_lm wmt; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
-for label in imagenet_resnet imagenet_resnet_{silu,gelu,large_bn_init} imagenet_vit_{glu,post_ln,map} fastmri_{model_size,tanh,layernorm} ogbg_{gelu,silu,model_size} criteo1tb_{test,layernorm,embed_init,resnet} wmt_{post_ln,attention_temp,glu_tanh}; do
+for label in cifar fastmri imagenet_vit ogbg criteo1tb finewebedu_lm wmt librispeech_conformer librispeech_deepspeech; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
+for label in imagenet_resnet imagenet_resnet_{silu,gelu,large_bn_init} imagenet_vit_{glu,post_ln,map} fastmri_{model_size,tanh,layernorm} ogbg_{gelu,silu,model_size} criteo1tb_{test,layernorm,embed_init,resnet} wmt_{post_ln,attention_temp,glu_tanh} librispeech_conformer_{attention_temperature,layernorm,gelu} librispeech_deepspeech_{tanh,no_resnet,norm_and_spec_aug}; do
   if [ -e "$shared/$label.h5" ]; then verify $label "$shared/$label.h5"; else echo "no fixture of $label here"; fi
 done
 expect 4 "is a fixture of" "$ALGOPERF" verify cifar --fixture "$SOURCE/tests/fixtures/fastmri.h5"
@@ -41,4 +41,10 @@ alter wmt beam "f['extra/beam/g3.0_r2.5_L6/all_beams'][1, 2, 3] += 1"
 expect 6 "sequences found" "$ALGOPERF" verify wmt --fixture "$T/beam.h5"
 alter wmt padding "f['outputs/train_logits'][0, 6, 0] += 1" # weight 0: not compared
 expect 0 "^PASS" "$ALGOPERF" verify wmt --fixture "$T/padding.h5"
+alter librispeech_deepspeech features "f['intermediate/features'][0, 3, 5] += 1e-3"
+expect 6 "features.*FAIL" "$ALGOPERF" verify librispeech_deepspeech --fixture "$T/features.h5"
+alter librispeech_conformer valid "f['outputs/train_logits'][1, 6, 2] += 1e-3"
+expect 6 "train_logits.*FAIL" "$ALGOPERF" verify librispeech_conformer --fixture "$T/valid.h5"
+alter librispeech_conformer padding "f['outputs/train_logits'][1, 7, 2] += 1e-3" # the second utterance has 7 steps
+expect 0 "^PASS" "$ALGOPERF" verify librispeech_conformer --fixture "$T/padding.h5"
 done_testing
