@@ -543,7 +543,7 @@ static ap_status run_search(fixture *f, const fixture *extra, ap_error *error) {
     row *sequences = get_row(f, "sequences found"), *scores = get_row(f, "scores of sequences");
     *sequences = (row){.name = sequences->name,
                        .tensors = c.cases,
-                       .share = c.wrong ? INFINITY : 0,
+                       .share = c.wrong > 0 ? INFINITY : 0,
                        .error = c.wrong,
                        .error_f64 = NAN};
     *scores = (row){.name = scores->name,

@@ -95,7 +95,7 @@ static void write_idx(const char *name, int n, int side, int first_label) {
     memcpy(bytes, (uint8_t[]){0, 0, 8, side ? 3 : 1, 0, 0, 0, (uint8_t)n}, 8);
     if (side) memcpy(bytes + 8, (uint8_t[]){0, 0, 0, (uint8_t)side, 0, 0, 0, SIDE}, 8);
     for (size_t i = 0; i < (size_t)n * row; i++)
-        bytes[header + i] = side ? (uint8_t)(1 + i * 13 % 255) : (uint8_t)(first_label + (int)i % 10);
+        bytes[header + i] = (uint8_t)(side ? 1 + (int)i * 13 % 255 : first_label + (int)i % 10);
     scratch_write(name, bytes, size);
     free(bytes);
 }
