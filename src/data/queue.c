@@ -179,6 +179,7 @@ static ap_status allocate(ap_queue *queue, ap_error *error) {
 
 ap_status ap_queue_create(const ap_queue_options *options, ap_queue **result, ap_error *error) {
     int64_t examples = ap_dataset_count(options->dataset, AP_TRAIN);
+    if (options->examples && options->examples < examples) examples = options->examples;
     AP_TRY(check_options(options, examples, error));
     ap_queue *queue = calloc(1, sizeof *queue);
     if (!queue) return ap_fail(error, AP_ENVIRONMENT, "input queue: out of memory");
@@ -189,11 +190,9 @@ ap_status ap_queue_create(const ap_queue_options *options, ap_queue **result, ap
     pthread_cond_init(&queue->made_one, NULL);
     pthread_cond_init(&queue->took_one, NULL);
     ap_status status = AP_OK;
-    if (options->budget) {
-        const int64_t first = options->examples && options->examples < examples ? options->examples : examples;
-        status = ap_dynamic_batch_create(options->dataset, first, options->budget, options->model, options->seed,
+    if (options->budget)
+        status = ap_dynamic_batch_create(options->dataset, examples, options->budget, options->model, options->seed,
                                          options->global_batch / options->shards, &queue->dynamic, error);
-    }
     if (status == AP_OK) status = allocate(queue, error);
     if (status == AP_OK) status = start_thread(queue, error);
     if (status != AP_OK) {

@@ -22,9 +22,8 @@ typedef struct model {
 static ap_status set_up(const ap_job *job, int workload, int submission, model *m, ap_estimate *e, ap_error *error) {
     const ap_job_workload *w = &job->workload[workload];
     const ap_job_submission *s = &job->submission[submission];
-    int64_t train = ap_dataset_count(w->dataset, AP_TRAIN), cap = w->problem->scale.train_examples;
     ap_workload_info info;
-    ap_workload_info_fill(&info, w->problem, train < cap ? train : cap);
+    ap_workload_info_fill(&info, w->problem, ap_dataset_count(w->dataset, AP_TRAIN));
     const ap_submission *table = s->loaded->submission;
     e->global_batch = table->get_batch_size ? table->get_batch_size(&info) : info.baseline_batch_size;
     ap_kernels_set_threads((int)job->settings.threads);

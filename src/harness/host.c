@@ -375,6 +375,7 @@ static const ap_host_calls calls = {
 
 void ap_workload_info_fill(ap_workload_info *info, const ap_problem *problem, int64_t train_examples) {
     const ap_workload *w = problem->workload;
+    const int64_t cap = problem->scale.train_examples;
     *info = (ap_workload_info){
         .name = w->name,
         .variant = problem->variant,
@@ -383,7 +384,7 @@ void ap_workload_info_fill(ap_workload_info *info, const ap_problem *problem, in
         .target_metric = w->metric_names[w->target_metric],
         .higher_is_better = problem->direction == AP_HIGHER,
         .validation_target = problem->validation_target,
-        .train_examples = train_examples,
+        .train_examples = train_examples < cap ? train_examples : cap,
         .baseline_batch_size = problem->scale.batch_size,
         .step_hint = problem->scale.step_hint,
         .max_runtime_s = problem->scale.max_runtime_s,

@@ -37,7 +37,8 @@ ap_status ap_trial_host_check(ap_trial_host *host, ap_error *error);
 bool ap_trial_host_violated(const ap_trial_host *host);
 void ap_trial_host_evaluated(ap_trial_host *host, ap_digest before, ap_digest after); /* of the parameters */
 
-/* Facts for the submission, the workload's for get_batch_size before there is an engine. */
+/* Facts for the submission, the workload's for get_batch_size before there is an engine. train_examples: the data
+ * set's, of which a scale may use fewer. */
 void ap_workload_info_fill(ap_workload_info *info, const ap_problem *problem, int64_t train_examples);
 
 int64_t ap_trial_host_step(const ap_trial_host *host);

@@ -90,8 +90,7 @@ static ap_status load(ap_pace *p, ap_error *error) {
     AP_TRY(ap_search_space_draw(*p->loaded->submission->search_space, baseline, 1, &p->points, error));
     if (p->options.global_batch) return AP_OK;
     ap_workload_info info;
-    int64_t train = ap_dataset_count(p->options.dataset, AP_TRAIN), cap = problem->scale.train_examples;
-    ap_workload_info_fill(&info, problem, train < cap ? train : cap);
+    ap_workload_info_fill(&info, problem, ap_dataset_count(p->options.dataset, AP_TRAIN));
     const ap_submission *table = p->loaded->submission;
     p->options.global_batch = table->get_batch_size ? table->get_batch_size(&info) : info.baseline_batch_size;
     return AP_OK;

@@ -167,9 +167,8 @@ static ap_status describe(trial *t, ap_error *error) {
         ap_random_stream((uint64_t)job->settings.seed, AP_RANDOM_TUNING, (uint64_t)spec->study, (uint32_t)spec->trial);
     t->seed = (uint64_t)ap_random_bits(&stream, 0) << 32 | ap_random_bits(&stream, 1);
 
-    int64_t train = ap_dataset_count(w->dataset, AP_TRAIN), cap = t->problem->scale.train_examples;
     ap_workload_info info;
-    ap_workload_info_fill(&info, t->problem, train < cap ? train : cap);
+    ap_workload_info_fill(&info, t->problem, ap_dataset_count(w->dataset, AP_TRAIN));
     t->global_batch = t->submission->get_batch_size ? t->submission->get_batch_size(&info) : info.baseline_batch_size;
 
     t->step_s = step_s(spec);

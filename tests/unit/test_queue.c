@@ -147,6 +147,17 @@ static void test_an_epoch_leaves_out_the_remainder(void) {
     for (int i = 0; i < n; i++) CHECK_INT(seen[all[i]]++, 0);
 }
 
+/* A scale that uses the first 40 of 120: the same batches as of a data set of 40. */
+static void test_a_scale_may_use_the_first_examples_only(void) {
+    enum { B = 10, BATCHES = 12 };
+    int64_t of_40[BATCHES * B], of_120[BATCHES * B], n = 0, m = 0;
+    collect(40, (ap_queue_options){.global_batch = B, .shards = 2, .local_shards = 2}, BATCHES, of_40, &n);
+    collect(120, (ap_queue_options){.global_batch = B, .shards = 2, .local_shards = 2, .examples = 40}, BATCHES, of_120,
+            &m);
+    CHECK_INT(m, n);
+    for (int i = 0; i < BATCHES * B; i++) CHECK_INT(of_120[i], of_40[i]);
+}
+
 static void test_order_is_the_documented_one(void) {
     enum { N = 50, B = 8 };
     int64_t all[20 * B], n = 0;
@@ -511,9 +522,9 @@ static void test_what_fits_no_row_is_left_out(void) {
 
 AP_TEST_MAIN(test_dynamic_batches_follow_the_rule, test_rows_follow_the_rule, test_what_fits_no_row_is_left_out,
              test_an_example_larger_than_a_shard_is_named, test_every_epoch_is_a_permutation,
-             test_an_epoch_leaves_out_the_remainder, test_order_is_the_documented_one,
-             test_batch_is_independent_of_ranks_and_shards, test_uneven_shards, test_resume_gives_the_same_batches,
-             test_reads_ahead_and_no_further, test_batch_stays_valid_until_the_next_call,
-             test_no_allocation_in_the_steady_state, test_waiting_is_measured, test_signals_stay_with_the_caller,
-             test_failed_read_is_reported, test_failed_collate_is_reported, test_destroy_at_any_time,
-             test_wrong_options_are_refused)
+             test_an_epoch_leaves_out_the_remainder, test_a_scale_may_use_the_first_examples_only,
+             test_order_is_the_documented_one, test_batch_is_independent_of_ranks_and_shards, test_uneven_shards,
+             test_resume_gives_the_same_batches, test_reads_ahead_and_no_further,
+             test_batch_stays_valid_until_the_next_call, test_no_allocation_in_the_steady_state,
+             test_waiting_is_measured, test_signals_stay_with_the_caller, test_failed_read_is_reported,
+             test_failed_collate_is_reported, test_destroy_at_any_time, test_wrong_options_are_refused)
