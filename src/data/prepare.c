@@ -69,6 +69,13 @@ ap_status ap_prepare_plan_stat(const char *path, int64_t *bytes, int64_t *stamp,
     return AP_OK;
 }
 
+void ap_prepare_folder_name(const char *folder, const char *fallback, char name[AP_FOLDER_NAME]) {
+    char *whole = realpath(folder, NULL);
+    const char *last = whole ? strrchr(whole, '/') : NULL;
+    snprintf(name, AP_FOLDER_NAME, "%s", last && last[1] ? last + 1 : fallback);
+    free(whole);
+}
+
 ap_status ap_prepare_plan_source(ap_prepare_plan *plan, ap_error *error, const char *format, ...) {
     va_list args;
     va_start(args, format);

@@ -47,6 +47,9 @@ ap_status ap_prepare_plan_add(ap_prepare_plan *plan, ap_split split, int64_t byt
                               const char *format, ...) AP_PRINTF(6, 7);
 /* Size and time of change of a file of the input; AP_IO names it. */
 ap_status ap_prepare_plan_stat(const char *path, int64_t *bytes, int64_t *stamp, ap_error *error);
+/* The folder's own name, for a data set's: the last part of its real path, else `fallback`. */
+enum { AP_FOLDER_NAME = 64 };
+void ap_prepare_folder_name(const char *folder, const char *fallback, char name[AP_FOLDER_NAME]);
 ap_status ap_prepare_plan_source(ap_prepare_plan *plan, ap_error *error, const char *format, ...) AP_PRINTF(3, 4);
 void ap_prepare_plan_free(ap_prepare_plan *plan); /* what it holds, not the struct */
 

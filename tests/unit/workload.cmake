@@ -12,7 +12,8 @@ foreach(part
     fastmri_data fastmri_prepare
     speech_features speech_data
     ogbg_model ogbg_data
-    wmt wmt_prepare)
+    wmt wmt_prepare
+    criteo1tb_prepare)
   ap_unit_test(${part} ap_workloads)
   target_include_directories(test_${part} PRIVATE ${PROJECT_SOURCE_DIR})
 endforeach()
@@ -20,3 +21,4 @@ if(JPEG_FOUND) # it encodes its own images
   target_compile_definitions(test_photo PRIVATE AP_HAVE_JPEG)
   target_link_libraries(test_photo PRIVATE PkgConfig::JPEG)
 endif()
+target_link_libraries(test_criteo1tb_prepare PRIVATE ZLIB::ZLIB)

@@ -9,11 +9,7 @@
 #include <math.h>
 #include <string.h>
 
-enum { INPUTS, TARGET, FIELDS };
-
-const int64_t ap_criteo1tb_vocabulary[AP_CRITEO1TB_SPARSE] = {
-    39884406, 39043, 17289, 7420, 20263, 3,  7120,     1543,     63,       38532951, 2953546, 403346, 10,
-    2208,     11938, 155,   4,    976,   14, 39979771, 25641295, 39664984, 585935,   12972,   108,    36};
+enum { INPUTS = AP_CRITEO1TB_FIELD_INPUTS, TARGET = AP_CRITEO1TB_FIELD_TARGETS, FIELDS = AP_CRITEO1TB_FIELDS };
 
 /* ---- collate */
 

@@ -35,4 +35,8 @@ const ap_workload ap_workload_criteo1tb = {
               {.name = "targets", .type = AP_U8}},
     .collate = ap_criteo1tb_collate,
     .generator = &ap_criteo1tb_generator,
+    .plan = ap_criteo1tb_plan,
+    .prepare_help =
+        "folder with Criteo's days, day_0 to day_23 or day_0_00 to day_23_35, or with {train,valid,test}.tsv; "
+        "plain, .gz or .xz",
 };

@@ -97,10 +97,9 @@ static ap_status list_files(const char *from, file_list list[AP_SPLITS], const c
         return ap_fail(error, AP_IO,
                        "%s: has neither %s and %s (fastMRI's .h5 files) nor train, valid and test (.nii or .nii.gz)",
                        from, published[0][0], published[0][1]);
-    char *whole = realpath(from, NULL);
-    const char *last = whole ? strrchr(whole, '/') : NULL;
-    *name = last && strcasestr(last, "ixi") ? "ixi-t1-2mm" : "nifti";
-    free(whole);
+    char own[AP_FOLDER_NAME];
+    ap_prepare_folder_name(from, "", own);
+    *name = strcasestr(own, "ixi") ? "ixi-t1-2mm" : "nifti";
     for (int s = 0; s < AP_SPLITS; s++) {
         AP_TRY(ap_path(path, error, "%s/%s", from, folders[s]));
         AP_TRY(list_folder(path, is_nifti, ".nii or .nii.gz", &list[s], error));

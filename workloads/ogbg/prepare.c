@@ -12,17 +12,8 @@ enum { GRAPHS_A_PART = 16384 };
 
 typedef struct reader {
     ap_ogb_raw raw;
-    char name[64];
+    char name[AP_FOLDER_NAME];
 } reader;
-
-/* The data set's name where the user gives none: "ogbg-molpcba" if the folder's own name has "pcba" in it, else that
- * name. */
-static void find_name(const char *folder, char name[64]) {
-    char *whole = realpath(folder, NULL);
-    const char *last = whole ? strrchr(whole, '/') : NULL;
-    snprintf(name, 64, "%s", last && strcasestr(last, "pcba") ? "ogbg-molpcba" : last && last[1] ? last + 1 : "ogb");
-    free(whole);
-}
 
 static void release(void *user) {
     reader *r = user;
@@ -63,7 +54,8 @@ ap_status ap_ogbg_plan(const ap_prepare_options *options, ap_prepare_plan *plan,
     reader *r = calloc(1, sizeof *r);
     if (!r) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
     *plan = (ap_prepare_plan){.data_set = r->name, .reader = r, .read = read_part, .release = release};
-    find_name(options->from, r->name);
+    ap_prepare_folder_name(options->from, "ogb", r->name);
+    if (strcasestr(r->name, "pcba")) snprintf(r->name, sizeof r->name, "ogbg-molpcba");
     AP_TRY(ap_ogb_raw_read(options->from, &r->raw, error));
     return plan_parts(r, plan, error);
 }

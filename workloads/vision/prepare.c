@@ -57,11 +57,9 @@ static ap_status check_pair(const char *folder, const ap_idx *images, const char
 }
 
 static const char *folder_name(const char *path) {
-    char *whole = realpath(path, NULL);
-    const char *last = whole ? strrchr(whole, '/') : NULL;
-    bool fashion = last && strcasestr(last, "fashion");
-    free(whole);
-    return fashion ? "fashion-mnist" : "mnist";
+    char own[AP_FOLDER_NAME];
+    ap_prepare_folder_name(path, "", own);
+    return strcasestr(own, "fashion") ? "fashion-mnist" : "mnist";
 }
 
 ap_status ap_idx_folder_read(const char *path, int64_t side, int classes, ap_idx_folder *folder, ap_error *error) {

@@ -104,7 +104,7 @@ typedef struct run { /* a part */
 } run;
 
 typedef struct reader {
-    char path[AP_SPLITS][SIDES][AP_PATH], name[64];
+    char path[AP_SPLITS][SIDES][AP_PATH], name[AP_FOLDER_NAME];
     ap_pieces *pieces;
     run *run;
     int64_t runs, room;
@@ -127,13 +127,6 @@ static ap_status find_file(const char *folder, int split, int side, char path[AP
     return ap_fail(error, AP_IO,
                    "%s/%s.%s: is missing, plain and as .gz; --from must name a folder with {train,valid,test}.{de,en}",
                    folder, names[split], languages[side]);
-}
-
-static void find_name(const char *folder, char name[64]) {
-    char *whole = realpath(folder, NULL);
-    const char *last = whole ? strrchr(whole, '/') : NULL;
-    snprintf(name, 64, "%s", last && last[1] ? last + 1 : "wmt");
-    free(whole);
 }
 
 static bool add_run(reader *r, int split, const lines side[SIDES]) {
@@ -300,7 +293,7 @@ ap_status ap_wmt_plan(const ap_prepare_options *options, ap_prepare_plan *plan, 
     r->corpus = malloc(CORPUS + LONGEST_LINE + 2);
     if (!r->corpus) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
     if (!ap_pieces_available()) return ap_pieces_train(NULL, 0, 0, NULL, error); /* says what to install */
-    find_name(options->from, r->name);
+    ap_prepare_folder_name(options->from, "wmt", r->name);
     for (int split = 0; split < AP_SPLITS; split++) AP_TRY(scan_split(r, options->from, split, error));
     AP_TRY(make_pieces(r, options->from, error));
     plan->vocabulary = ap_pieces_list(r->pieces);

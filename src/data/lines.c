@@ -1,0 +1,127 @@
+#include "data/lines.h"
+
+#include "data/gz.h"
+#include "data/xz.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ROOM = 1 << 20 };
+
+struct ap_lines {
+    const char *path;
+    ap_gz gz; /* plain, too */
+    ap_xz *xz;
+    size_t have, at; /* of text: what is read; the next line begins at `at` */
+    int64_t offset, count;
+    bool end;
+    char text[ROOM];
+};
+
+bool ap_lines_is_plain(const char *path) {
+    unsigned char begins[2];
+    FILE *file = fopen(path, "rbe");
+    if (!file) return false;
+    const bool gzip = fread(begins, 1, 2, file) == 2 && begins[0] == 0x1f && begins[1] == 0x8b;
+    fclose(file);
+    return !gzip && !ap_xz_is(path);
+}
+
+/* To the first line that begins at `first` or behind it. */
+static ap_status go_to(ap_lines *l, int64_t first, ap_error *error) {
+    const char *line;
+    size_t n;
+    if (l->xz || !gzdirect(l->gz.file)) return ap_fail(error, AP_BUG, "%s: a compressed file is read whole", l->path);
+    if (gzseek(l->gz.file, (z_off_t)first - 1, SEEK_SET) < 0)
+        return ap_fail(error, AP_IO, "%s: cannot go to byte %" PRId64, l->path, first);
+    l->offset = first - 1;
+    AP_TRY(ap_lines_next(l, &line, &n, error));
+    l->count = 0;
+    return AP_OK;
+}
+
+ap_status ap_lines_open(const char *path, int64_t first, ap_lines **lines, ap_error *error) {
+    ap_lines *l = malloc(sizeof *l);
+    if (!l) return ap_fail(error, AP_ENVIRONMENT, "%s: out of memory", path);
+    memset(l, 0, offsetof(ap_lines, text));
+    l->path = path;
+    ap_status status = ap_xz_is(path) ? ap_xz_open(path, &l->xz, error) : ap_gz_open(path, "text", &l->gz, error);
+    if (status == AP_OK && first > 0) status = go_to(l, first, error);
+    if (status == AP_OK)
+        *lines = l;
+    else
+        ap_lines_close(l);
+    return status;
+}
+
+void ap_lines_close(ap_lines *l) {
+    if (!l) return;
+    if (l->xz)
+        ap_xz_close(l->xz);
+    else
+        ap_gz_close(&l->gz);
+    free(l);
+}
+
+static ap_status fill(ap_lines *l, ap_error *error) {
+    size_t got;
+    memmove(l->text, l->text + l->at, l->have - l->at);
+    l->have -= l->at, l->at = 0;
+    const size_t room = ROOM - l->have;
+    AP_TRY(l->xz ? ap_xz_read(l->xz, l->text + l->have, room, &got, error)
+                 : ap_gz_read(&l->gz, l->text + l->have, room, &got, error));
+    l->have += got;
+    l->end = got < room;
+    return AP_OK;
+}
+
+ap_status ap_lines_next(ap_lines *l, const char **line, size_t *n, ap_error *error) {
+    char *stop = NULL;
+    for (;;) {
+        const size_t left = l->have - l->at;
+        stop = left ? memchr(l->text + l->at, '\n', left) : NULL;
+        if (stop || l->end) break;
+        if (left > AP_LONGEST_LINE) break;
+        AP_TRY(fill(l, error));
+    }
+    *line = l->have > l->at ? l->text + l->at : NULL;
+    if (!*line) return AP_OK;
+    *n = (size_t)((stop ? stop : l->text + l->have) - *line);
+    if (*n > AP_LONGEST_LINE)
+        return ap_fail(error, AP_DATA, "%s: at byte %" PRId64 ": a line of more than %d bytes; is this text?", l->path,
+                       l->offset, AP_LONGEST_LINE);
+    const size_t taken = *n + (stop ? 1 : 0);
+    l->at += taken, l->offset += (int64_t)taken, l->count++;
+    if (*n && (*line)[*n - 1] == '\r') --*n;
+    return AP_OK;
+}
+
+int64_t ap_lines_offset(const ap_lines *l) {
+    return l->offset;
+}
+int64_t ap_lines_count(const ap_lines *l) {
+    return l->count;
+}
+
+ap_status ap_lines_before(const char *path, int64_t bytes, int64_t *lines, ap_error *error) {
+    FILE *file = fopen(path, "rbe");
+    char *block = malloc(ROOM);
+    ap_status status = AP_OK;
+    *lines = 0;
+    if (!file)
+        status = ap_fail_errno(error, AP_IO, "%s: cannot open", path);
+    else if (!block)
+        status = ap_fail(error, AP_ENVIRONMENT, "%s: out of memory", path);
+    while (status == AP_OK && bytes > 0) {
+        const size_t n = fread(block, 1, bytes < ROOM ? (size_t)bytes : ROOM, file);
+        if (n == 0) break;
+        for (const char *at = block; (at = memchr(at, '\n', n - (size_t)(at - block))); at++) ++*lines;
+        bytes -= (int64_t)n;
+    }
+    if (status == AP_OK && ferror(file)) status = ap_fail_errno(error, AP_IO, "%s: cannot read", path);
+    if (file) fclose(file);
+    free(block);
+    return status;
+}

@@ -1,0 +1,31 @@
+/* Lines of a text file, plain, gzip or xz (told apart by their first bytes), read from front to end with about 1 MiB of
+ * memory; plain ones from any offset on. Not collective. */
+#ifndef AP_DATA_LINES_H
+#define AP_DATA_LINES_H
+
+#include "base/status.h"
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+typedef struct ap_lines ap_lines;
+enum { AP_LONGEST_LINE = 1 << 16 };
+
+/* Can the file be read from the middle? False: it is compressed, or cannot be read. */
+bool ap_lines_is_plain(const char *path);
+
+/* Borrows path. `first` > 0, plain files only: the first line is the first that begins at that offset or behind it. */
+ap_status ap_lines_open(const char *path, int64_t first, ap_lines **lines, ap_error *error);
+void ap_lines_close(ap_lines *lines); /* NULL is fine */
+
+/* The next line without its end (LF or CRLF), valid until the next call; *line NULL: there is none left. The last line
+ * may lack its end. AP_DATA: broken or truncated compression, a line of more than AP_LONGEST_LINE bytes. */
+ap_status ap_lines_next(ap_lines *lines, const char **line, size_t *n, ap_error *error);
+
+int64_t ap_lines_offset(const ap_lines *lines); /* where the next line begins, in bytes of text */
+int64_t ap_lines_count(const ap_lines *lines);  /* lines handed out */
+
+/* Line feeds in the first `bytes` of a plain file. Reads them. */
+ap_status ap_lines_before(const char *path, int64_t bytes, int64_t *lines, ap_error *error);
+
+#endif
