@@ -44,10 +44,8 @@ lzma=yes
 "$ALGOPERF" prepare criteo1tb --from "$T/xz" --to "$T/to/xz.h5" 2>&1 | grep -q "built without liblzma" && lzma=
 [ -z "$lzma" ] || same xz
 to 0 "data set criteo1tb" days 1
-for n in 2 3; do
-  expect 0 "on $n ranks" mpirun -n $n "$ALGOPERF" prepare criteo1tb --from "$T/days" --to "$T/to/$n.h5"
-  cmp -s "$T/to/1.h5" "$T/to/$n.h5" && pass "the same bytes on $n ranks" || fail "other bytes on $n ranks"
-done
+expect 0 "on 2 ranks" mpirun -n 2 "$ALGOPERF" prepare criteo1tb --from "$T/days" --to "$T/to/2.h5"
+cmp -s "$T/to/1.h5" "$T/to/2.h5" && pass "the same bytes on 2 ranks" || fail "other bytes on 2 ranks"
 expect 0 "train *690 examples" "$ALGOPERF" prepare criteo1tb --check "$T/to/2.h5"
 expect 0 "validation *170 examples" "$ALGOPERF" prepare criteo1tb --check "$T/to/2.h5"
 
@@ -57,7 +55,7 @@ pid=$!
 for _ in $(seq 600); do [ "$(ls "$T/to/killed.h5.parts" 2>/dev/null | grep -c '^0.*part$')" -ge 3 ] && break; sleep 0.05; done
 kill -9 $pid; wait $pid 2>/dev/null
 [ ! -e "$T/to/killed.h5" ] || fail "not killed in time"
-expect 0 "[1-9][0-9]* of 59 parts were there" mpirun -n 2 "$ALGOPERF" prepare criteo1tb --from "$T/days" --to "$T/to/killed.h5"
+expect 0 "[1-9][0-9]* of 59 parts were there" mpirun -n 3 "$ALGOPERF" prepare criteo1tb --from "$T/days" --to "$T/to/killed.h5"
 cmp -s "$T/to/1.h5" "$T/to/killed.h5" && pass "the same bytes after a kill" || fail "other bytes after a kill"
 
 # ---- what is refused, and that nothing but whole parts is left

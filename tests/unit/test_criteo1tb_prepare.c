@@ -2,6 +2,7 @@
  * and splits, parts cut at any byte, malformed input named with file, line and rule. */
 #include "workloads/criteo1tb/criteo1tb.h"
 
+#include "data/lines.h"
 #include "data_scratch.h" /* CHECK_OK */
 #include "prepare_alone.h"
 
@@ -185,7 +186,7 @@ static bool same_files(const char *a, const char *b) {
     return system(command) == 0;
 }
 
-/* Wherever a plain file is cut, the rows are the same; a file may end without a line feed, and with CRLF. */
+/* A plain file in many parts gives the same rows; a file may end without a line feed, and with CRLF. */
 static void test_small_sets_and_cuts(void) {
     char to[256], cut_to[256];
     ap_error error;
@@ -194,13 +195,9 @@ static void test_small_sets_and_cuts(void) {
     put_rows("train.tsv", 0, 40), put_rows("valid.tsv.gz", 40, 5), put_rows("test.tsv", 45, 3);
     CHECK_OK(prepare(to, &ap_criteo1tb_published_cut, 0, &error));
     expect_rows(to, AP_TRAIN, 0, 40), expect_rows(to, AP_VALIDATION, 40, 5), expect_rows(to, AP_TEST, 45, 3);
-    for (int64_t bytes = 1; bytes < 400; bytes = bytes < 3 ? bytes + 1 : 3 * bytes + 1) {
-        char name[64];
-        snprintf(name, sizeof name, "cut_%d.h5", (int)bytes);
-        scratch_path(cut_to, name);
-        CHECK_OK(prepare(cut_to, &(ap_criteo1tb_cut){.part_bytes = bytes, .test_lines = 1}, 0, &error));
-        CHECK(same_files(to, cut_to));
-    }
+    scratch_path(cut_to, "cut.h5"); /* parts of about a line each */
+    CHECK_OK(prepare(cut_to, &(ap_criteo1tb_cut){.part_bytes = 173, .test_lines = 1}, 0, &error));
+    CHECK(same_files(to, cut_to));
     char row[2048], last[2048], crlf[sizeof row + sizeof last + 8];
     make_row(row, sizeof row, "1", "45", "7"), make_row(last, sizeof last, "0", "46", "7");
     snprintf(crlf, sizeof crlf, "%s\r\n%s", row, last);
@@ -210,10 +207,39 @@ static void test_small_sets_and_cuts(void) {
     expect_rows(to, AP_TEST, 45, 2);
 }
 
+/* From every byte of a plain file on: the lines that begin there or behind it. */
+static void test_lines_from_the_middle(void) {
+    static const char text[] = "one\n\nthree\r\nfour";
+    static const int begins[] = {0, 4, 5, 12};
+    char path[512];
+    ap_error error = {0};
+    put("lines", text);
+    snprintf(path, sizeof path, "%s/lines", from);
+    for (int first = 0; first <= (int)strlen(text); first++) {
+        ap_lines *lines;
+        const char *line = "";
+        size_t n = 0;
+        int wanted = 0;
+        while (wanted < 4 && begins[wanted] < first) wanted++;
+        CHECK_OK(ap_lines_open(path, first, &lines, &error));
+        for (int i = wanted; i <= 4; i++) {
+            if (i < 4) CHECK_INT(ap_lines_offset(lines), begins[i]);
+            CHECK_INT(ap_lines_count(lines), i - wanted);
+            CHECK_OK(ap_lines_next(lines, &line, &n, &error));
+            CHECK((line != NULL) == (i < 4));
+            if (line) CHECK_INT(n, i == 0 ? 3 : i == 1 ? 0 : i == 2 ? 5 : 4);
+        }
+        ap_lines_close(lines);
+        int64_t before;
+        CHECK_OK(ap_lines_before(path, first, &before, &error));
+        CHECK_INT(before, first <= 3 ? 0 : first == 4 ? 1 : first <= 11 ? 2 : 3);
+    }
+}
+
 static void test_malformed_files(void) {
     char to[256], path[512];
     ap_error error;
-    const ap_criteo1tb_cut *published = &ap_criteo1tb_published_cut, small = {.part_bytes = 200, .test_lines = 1};
+    const ap_criteo1tb_cut *published = &ap_criteo1tb_published_cut, small = {.part_bytes = 1000, .test_lines = 1};
     scratch_path(to, "bad.h5");
     put_rows("train.tsv", 0, 40);
     char all[16384] = "", *line;
@@ -304,4 +330,5 @@ static void test_whole_last_day(void) {
 }
 
 AP_TEST_MAIN(scratch_begin, test_fingerprints, test_rows_follow_the_published_rules, test_malformed_rows,
-             test_small_sets_and_cuts, test_malformed_files, test_days, test_whole_last_day, scratch_end)
+             test_small_sets_and_cuts, test_lines_from_the_middle, test_malformed_files, test_days, test_whole_last_day,
+             scratch_end)
