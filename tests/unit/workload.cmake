@@ -12,6 +12,7 @@ foreach(part
     fastmri_data fastmri_prepare
     speech_features speech_data
     ogbg_model ogbg_data
+    bpe
     wmt wmt_prepare
     criteo1tb_prepare)
   ap_unit_test(${part} ap_workloads)
