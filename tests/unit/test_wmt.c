@@ -2,7 +2,7 @@
  * without a cache, texts, wrong options and batches. */
 #include "base/h5.h"
 #include "check.h"
-#include "workloads/wmt/vocabulary.h"
+#include "workloads/text/vocabulary.h"
 #include "workloads/wmt/wmt.h"
 
 #include <math.h>
@@ -246,24 +246,24 @@ static void test_packed_rows(void) {
 /* ---- texts */
 
 static void test_texts(void) {
-    ap_wmt_vocabulary v;
-    CHECK(ap_wmt_vocabulary_open("<unk>\n<s>\n</s>\n\u2581Der\n\u2581Hund\ne\n.\n", &v));
+    ap_vocabulary v;
+    CHECK(ap_vocabulary_open("<unk>\n<s>\n</s>\n\u2581Der\n\u2581Hund\ne\n.\n", &v));
     CHECK_INT(v.pieces, 7);
     static const struct {
         int64_t n, token[6];
         const char *want;
     } cases[] = {{5, {3, 4, 5, 6, 2}, "Der Hunde."}, {0, {0}, ""}, {3, {5, 0, 4}, "e \u2047  Hund"}, {1, {2}, ""}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        char *text = ap_wmt_text(&v, cases[i].n, cases[i].token);
+        char *text = ap_vocabulary_text(&v, cases[i].n, cases[i].token);
         CHECK(text && strcmp(text, cases[i].want) == 0);
         free(text);
     }
-    ap_wmt_vocabulary_close(&v);
-    CHECK(ap_wmt_vocabulary_open(NULL, &v));
-    char *text = ap_wmt_text(&v, 3, (int64_t[]){17, 3, 2});
+    ap_vocabulary_close(&v);
+    CHECK(ap_vocabulary_open(NULL, &v));
+    char *text = ap_vocabulary_text(&v, 3, (int64_t[]){17, 3, 2});
     CHECK(text && strcmp(text, "w17 w3") == 0);
     free(text);
-    ap_wmt_vocabulary_close(&v);
+    ap_vocabulary_close(&v);
 }
 
 AP_TEST_MAIN(test_positions, test_search_against_the_whole_model, test_greedy, test_wrong_models_and_batches,

@@ -2,8 +2,8 @@
  * rule. */
 #include "check.h"
 #include "prepare_alone.h"
-#include "workloads/wmt/pieces.h"
-#include "workloads/wmt/vocabulary.h"
+#include "workloads/text/pieces.h"
+#include "workloads/text/vocabulary.h"
 #include "workloads/wmt/wmt.h"
 
 #include <stdlib.h>
@@ -62,8 +62,8 @@ static void test_tokens_spell_the_text(void) {
     snprintf(path, sizeof path, "%s/good.h5", folder);
     CHECK_INT(ap_dataset_open(path, "wmt", AP_WMT_FIELDS, ap_wmt_generator.field, &dataset, &error), AP_OK);
     CHECK_INT(ap_dataset_count(dataset, AP_TRAIN), LINES);
-    ap_wmt_vocabulary v;
-    CHECK(ap_wmt_vocabulary_open(ap_dataset_vocabulary(dataset), &v));
+    ap_vocabulary v;
+    CHECK(ap_vocabulary_open(ap_dataset_vocabulary(dataset), &v));
     CHECK_INT(v.pieces, 1024);
     snprintf(path, sizeof path, "%s/test.en", folder);
     FILE *text = fopen(path, "r");
@@ -74,7 +74,7 @@ static void test_tokens_spell_the_text(void) {
         const int64_t n = e.length[AP_WMT_TARGETS];
         for (int64_t k = 0; k < n && k < 256; k++) ids[k] = ((int32_t *)e.data[AP_WMT_TARGETS])[k];
         CHECK_INT(ids[n - 1], AP_WMT_EOS);
-        char *spelt = ap_wmt_text(&v, n, ids);
+        char *spelt = ap_vocabulary_text(&v, n, ids);
         CHECK(fgets(line, sizeof line, text) != NULL);
         line[strcspn(line, "\n")] = 0;
         CHECK(spelt && strcmp(spelt, line) == 0);
@@ -82,7 +82,7 @@ static void test_tokens_spell_the_text(void) {
     }
     if (text) fclose(text);
     ap_example_free(&e);
-    ap_wmt_vocabulary_close(&v);
+    ap_vocabulary_close(&v);
     ap_dataset_close(dataset);
 }
 

@@ -2,7 +2,7 @@
 #include "workloads/wmt/wmt.h"
 
 #include "workload/bleu.h"
-#include "workloads/wmt/vocabulary.h"
+#include "workloads/text/vocabulary.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -58,10 +58,10 @@ static int64_t cut(int64_t n, const int64_t *tokens) {
     return n ? 1 : 0;
 }
 
-static bool add_example(const ap_wmt_vocabulary *v, int64_t found_length, const int64_t *found, int64_t length,
+static bool add_example(const ap_vocabulary *v, int64_t found_length, const int64_t *found, int64_t length,
                         const int64_t *target, ap_bleu_counts *counts) {
-    char *hypothesis = ap_wmt_text(v, cut(found_length, found), found);
-    char *reference = ap_wmt_text(v, cut(length, target), target);
+    char *hypothesis = ap_vocabulary_text(v, cut(found_length, found), found);
+    char *reference = ap_vocabulary_text(v, cut(length, target), target);
     const bool fine = hypothesis && reference && ap_bleu_add(hypothesis, reference, counts);
     free(hypothesis), free(reference);
     return fine;
@@ -74,9 +74,9 @@ static void add_bleu(const ap_wmt_model *m, ap_tape *tape, const ap_batch *batch
     const ap_search_options options = {.beams = m->beam_size, .alpha = m->beam_alpha, .most = most};
     int64_t *sequences = malloc((size_t)(batch->examples * m->beam_size * most + 1) * sizeof *sequences);
     float *scores = malloc((size_t)(batch->examples * m->beam_size + 1) * sizeof *scores);
-    ap_wmt_vocabulary v = {0};
+    ap_vocabulary v = {0};
     ap_bleu_counts counts = {0};
-    bool fine = sequences && scores && ap_wmt_vocabulary_open(m->vocabulary, &v);
+    bool fine = sequences && scores && ap_vocabulary_open(m->vocabulary, &v);
     if (fine) ap_wmt_search(m, tape, batch, &options, sequences, scores);
     for (int64_t i = 0; fine && ap_tape_status(tape, NULL) == AP_OK && i < n; i++)
         fine = add_example(&v, most - 1, sequences + ((i + 1) * m->beam_size - 1) * most + 1, length,
@@ -84,7 +84,7 @@ static void add_bleu(const ap_wmt_model *m, ap_tape *tape, const ap_batch *batch
     if (!fine) ap_tape_fail_as(tape, AP_ENVIRONMENT, "out of memory for %lld translations", (long long)n);
     const double *all = (const double *)&counts;
     for (int i = 0; i < AP_BLEU_COUNTS; i++) sums[AP_WMT_BLEU_COUNTS + i] += all[i];
-    ap_wmt_vocabulary_close(&v);
+    ap_vocabulary_close(&v);
     free(sequences), free(scores);
 }
 

@@ -4,7 +4,7 @@
  * Every process reads the text once to count lines and, as published, takes the first CORPUS bytes of both sides, pair
  * by pair, to train the pieces on; a part is a run of lines. A file `wmt_sentencepiece_model` in the folder is used
  * instead. A pair with more than LONGEST tokens on a side is left out, as published. */
-#include "workloads/wmt/pieces.h"
+#include "workloads/text/pieces.h"
 #include "workloads/wmt/wmt.h"
 
 #include "base/file.h"

@@ -1,5 +1,5 @@
 /* Where SentencePiece was not found when the program was built. */
-#include "workloads/wmt/pieces.h"
+#include "workloads/text/pieces.h"
 
 #ifndef AP_SENTENCEPIECE
 

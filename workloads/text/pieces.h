@@ -1,7 +1,7 @@
 /* SentencePiece (Kudo, Richardson 2018, arXiv 1808.06226) behind C: training a vocabulary and cutting text into pieces.
  * Without the library (ap_pieces_available() false) every call fails with AP_ENVIRONMENT. Not collective. */
-#ifndef AP_WORKLOADS_WMT_PIECES_H
-#define AP_WORKLOADS_WMT_PIECES_H
+#ifndef AP_WORKLOADS_TEXT_PIECES_H
+#define AP_WORKLOADS_TEXT_PIECES_H
 
 #include <stdbool.h>
 #include <stddef.h>

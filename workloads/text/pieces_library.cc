@@ -1,4 +1,4 @@
-#include "workloads/wmt/pieces.h"
+#include "workloads/text/pieces.h"
 
 #include <cstdlib>
 #include <cstring>
@@ -17,8 +17,12 @@ namespace {
 /* The lines of a text. */
 class Lines : public sentencepiece::SentenceIterator {
   public:
-    Lines(const char *text, int64_t bytes) : at_(text), end_(text + bytes) { Next(); }
-    bool done() const override { return done_; }
+    Lines(const char *text, int64_t bytes) : at_(text), end_(text + bytes) {
+        Next();
+    }
+    bool done() const override {
+        return done_;
+    }
     void Next() override {
         const void *found = at_ < end_ ? memchr(at_, '\n', static_cast<size_t>(end_ - at_)) : nullptr;
         done_ = found == nullptr;
@@ -27,8 +31,12 @@ class Lines : public sentencepiece::SentenceIterator {
         line_.assign(at_, stop);
         at_ = stop + 1;
     }
-    const std::string &value() const override { return line_; }
-    sentencepiece::util::Status status() const override { return {}; }
+    const std::string &value() const override {
+        return line_;
+    }
+    sentencepiece::util::Status status() const override {
+        return {};
+    }
 
   private:
     const char *at_, *end_;
@@ -39,13 +47,12 @@ class Lines : public sentencepiece::SentenceIterator {
 ap_status train(const char *text, int64_t bytes, int64_t vocabulary, ap_pieces **result, ap_error *error) {
     Lines lines(text, bytes);
     std::string model;
-    const auto trained =
-        sentencepiece::SentencePieceTrainer::Train({{"model_type", "unigram"},
-                                                    {"vocab_size", std::to_string(vocabulary)},
-                                                    {"character_coverage", "1.0"},
-                                                    {"num_threads", "1"},
-                                                    {"minloglevel", "2"}},
-                                                   &lines, &model);
+    const auto trained = sentencepiece::SentencePieceTrainer::Train({{"model_type", "unigram"},
+                                                                     {"vocab_size", std::to_string(vocabulary)},
+                                                                     {"character_coverage", "1.0"},
+                                                                     {"num_threads", "1"},
+                                                                     {"minloglevel", "2"}},
+                                                                    &lines, &model);
     if (!trained.ok())
         return ap_fail(error, AP_DATA, "SentencePiece could not train %lld pieces on %lld bytes of text: %s",
                        static_cast<long long>(vocabulary), static_cast<long long>(bytes), trained.ToString().c_str());

@@ -1,4 +1,4 @@
-#include "workloads/wmt/vocabulary.h"
+#include "workloads/text/vocabulary.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,8 +7,8 @@
 enum { UNKNOWN, BEGIN, END, WORD = 32 };
 static const char space[] = "\u2581", unknown[] = " \u2047 ";
 
-bool ap_wmt_vocabulary_open(const char *text, ap_wmt_vocabulary *v) {
-    *v = (ap_wmt_vocabulary){0};
+bool ap_vocabulary_open(const char *text, ap_vocabulary *v) {
+    *v = (ap_vocabulary){0};
     if (!text) return true;
     int64_t lines = 0;
     for (const char *at = text; (at = strchr(at, '\n')); at++) lines++;
@@ -19,9 +19,9 @@ bool ap_wmt_vocabulary_open(const char *text, ap_wmt_vocabulary *v) {
     return true;
 }
 
-void ap_wmt_vocabulary_close(ap_wmt_vocabulary *v) {
+void ap_vocabulary_close(ap_vocabulary *v) {
     free(v->piece);
-    *v = (ap_wmt_vocabulary){0};
+    *v = (ap_vocabulary){0};
 }
 
 /* Appends a piece, U+2581 as a space that does not begin the text. */
@@ -36,14 +36,14 @@ static void append_piece(const char *piece, size_t n, char *text, size_t *used) 
     }
 }
 
-static size_t room_for(const ap_wmt_vocabulary *v, int64_t n, const int64_t *tokens) {
+static size_t room_for(const ap_vocabulary *v, int64_t n, const int64_t *tokens) {
     size_t room = 1;
     for (int64_t i = 0; i < n; i++)
         room += WORD + (tokens[i] >= 0 && tokens[i] < v->pieces ? strcspn(v->piece[tokens[i]], "\n") : 0);
     return room;
 }
 
-char *ap_wmt_text(const ap_wmt_vocabulary *v, int64_t n, const int64_t *tokens) {
+char *ap_vocabulary_text(const ap_vocabulary *v, int64_t n, const int64_t *tokens) {
     char *text = malloc(room_for(v, n, tokens));
     size_t used = 0;
     for (int64_t i = 0; text && i < n; i++) {
