@@ -28,7 +28,7 @@ install_build_packages() {
   local hdf5=libhdf5-dev # either of Debian's builds will do: keep the one that is there
   [ -z "$(missing libhdf5-openmpi-dev)" ] && hdf5=libhdf5-openmpi-dev
   install build-essential cmake pkg-config libopenmpi-dev openmpi-bin "$hdf5" libopenblas-dev libconfig-dev \
-    libjansson-dev libxxhash-dev zlib1g-dev liblzma-dev libpcre2-dev libjpeg62-turbo-dev libsentencepiece-dev
+    libjansson-dev libxxhash-dev zlib1g-dev liblzma-dev libpcre2-dev libjpeg62-turbo-dev libflac-dev libsentencepiece-dev
 }
 
 # build PRESET [TARGET...]: all, or these; by ccache where it is installed.

@@ -48,6 +48,9 @@ static ap_status report(const ap_workload *workload, const arguments *a, bool th
     if (totals->skipped)
         printf("  left out: %" PRId64 " malformed record%s, named in the attribute skipped_records\n", totals->skipped,
                totals->skipped > 1 ? "s" : "");
+    if (totals->left_out)
+        printf("  left out: %" PRId64 " by the published rules (length), counted in the attribute left_out\n",
+               totals->left_out);
     if (totals->reused)
         printf("  %" PRId64 " of %" PRId64 " parts were there from an earlier call\n", totals->reused,
                totals->reused + totals->parts);

@@ -15,7 +15,7 @@ enum { TAG_NEWS = 1, TAG_END = 2 };
 static const double PLAIN_LINE_S = 30;
 
 typedef struct news {
-    int64_t parts, reused, examples, skipped, bytes; /* since the last news */
+    int64_t parts, reused, examples, skipped, left_out, bytes; /* since the last news */
     int32_t ended, failed;
 } news;
 
@@ -85,6 +85,7 @@ static void take_news(crew *c, const news *n) {
     c->all.reused += n->reused;
     c->all.examples += n->examples;
     c->all.skipped += n->skipped;
+    c->all.left_out += n->left_out;
     c->all.bytes += n->bytes;
 }
 
@@ -142,6 +143,7 @@ static ap_status make_own(crew *c, const ap_preparation *p, ap_error *error) {
                         .reused = made.reused,
                         .examples = made.examples,
                         .skipped = made.skipped,
+                        .left_out = made.left_out,
                         .bytes = made.bytes});
     }
     return AP_OK;

@@ -106,6 +106,8 @@ ap_status ap_packer_vocabulary(ap_packer *packer, const char *text, ap_error *er
 /* Records that examples were left out: attributes `skipped` (how many) and `skipped_records` (their texts, a line
  * each). */
 ap_status ap_packer_skipped(ap_packer *packer, int64_t count, const char *records, ap_error *error);
+/* Attribute `left_out`: so many by the published rules. */
+ap_status ap_packer_left_out(ap_packer *packer, int64_t count, ap_error *error);
 ap_status ap_packer_commit(ap_packer *packer, ap_error *error); /* the packer is gone afterwards */
 void ap_packer_abandon(ap_packer *packer);                      /* NULL is fine */
 

@@ -306,6 +306,10 @@ ap_status ap_packer_skipped(ap_packer *packer, int64_t count, const char *record
     return ap_h5_set_text(file, "/", "skipped_records", records, error);
 }
 
+ap_status ap_packer_left_out(ap_packer *packer, int64_t count, ap_error *error) {
+    return ap_h5_set_i64(ap_h5_writer_file(packer->writer), "/", "left_out", count, error);
+}
+
 ap_status ap_packer_commit(ap_packer *packer, ap_error *error) {
     ap_status status = AP_OK;
     if (packer->splits != AP_SPLITS)

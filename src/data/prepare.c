@@ -18,11 +18,11 @@
 
 /* A part file: the seal (kind "part"), the examples one behind the other, each as the lengths of its ragged fields
  * (int64) and the bytes of its fields; the texts of the records left out, a line each; the trailer. */
-enum { VERSION = 1, BUFFER_BYTES = 1 << 20, WATCH_NS = 50 * 1000 * 1000 };
+enum { VERSION = 2, BUFFER_BYTES = 1 << 20, WATCH_NS = 50 * 1000 * 1000 };
 
 typedef struct trailer {
     ap_digest key; /* of the part, and of all it depends on */
-    int64_t examples, skipped, skipped_bytes;
+    int64_t examples, skipped, skipped_bytes, left_out;
     int64_t total[AP_MAX_FIELDS]; /* rows of each ragged field */
 } trailer;
 
@@ -285,6 +285,10 @@ ap_status ap_part_skip(ap_part_output *o, ap_error *error) {
     return AP_OK;
 }
 
+void ap_part_leave_out(ap_part_output *o) {
+    o->trailer.left_out++;
+}
+
 static ap_status part_path(const ap_preparation *p, int64_t index, char path[AP_PATH], ap_error *error) {
     return ap_path(path, error, "%s/%08" PRId64 ".part", p->folder, index);
 }
@@ -340,7 +344,8 @@ ap_status ap_preparation_make(const ap_preparation *p, int64_t index, ap_prepare
     trailer there;
     *result = (ap_part_result){0};
     if (find_part(p, index, &there)) {
-        *result = (ap_part_result){.examples = there.examples, .skipped = there.skipped, .reused = true};
+        *result = (ap_part_result){
+            .examples = there.examples, .skipped = there.skipped, .left_out = there.left_out, .reused = true};
         return AP_OK;
     }
     ap_part_output *o = calloc(1, sizeof *o);
@@ -353,6 +358,7 @@ ap_status ap_preparation_make(const ap_preparation *p, int64_t index, ap_prepare
     if (status == AP_OK)
         *result = (ap_part_result){.examples = o->trailer.examples,
                                    .skipped = o->trailer.skipped,
+                                   .left_out = o->trailer.left_out,
                                    .bytes = o->read ? o->read : o->part->bytes};
     if (o->file) fclose(o->file);
     if (status != AP_OK && *o->temp) ap_abandon_file(o->temp);
@@ -478,14 +484,14 @@ static ap_status join_split(join *j, ap_split split, int64_t *next, ap_error *er
 
 static ap_status join_all(join *j, ap_error *error) {
     const ap_prepare_target *t = &j->p->target;
-    int64_t skipped = 0, next = 0;
+    int64_t skipped = 0, left_out = 0, next = 0;
     for (int64_t i = 0; i < j->p->plan->parts; i++) {
         if (!find_part(j->p, i, &j->part[i]))
             return ap_fail(error, AP_IO,
                            "part %" PRId64 " of %" PRId64 " is not in %s, though it was made: is this folder on a file "
                            "system that all ranks share?",
                            i, j->p->plan->parts, j->p->folder);
-        skipped += j->part[i].skipped;
+        skipped += j->part[i].skipped, left_out += j->part[i].left_out;
     }
     if (skipped > t->skip_bad)
         return ap_fail(error, AP_DATA, "%" PRId64 " malformed records in all (--skip-bad %" PRId64 ")", skipped,
@@ -496,6 +502,7 @@ static ap_status join_all(join *j, ap_error *error) {
     if (j->p->plan->vocabulary) AP_TRY(ap_packer_vocabulary(j->packer, j->p->plan->vocabulary, error));
     for (int s = 0; s < AP_SPLITS; s++) AP_TRY(join_split(j, (ap_split)s, &next, error));
     if (j->skipped_count) AP_TRY(ap_packer_skipped(j->packer, j->skipped_count, j->skipped, error));
+    if (left_out) AP_TRY(ap_packer_left_out(j->packer, left_out, error));
     ap_packer *packer = j->packer;
     j->packer = NULL;
     return ap_packer_commit(packer, error);

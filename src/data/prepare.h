@@ -59,6 +59,8 @@ ap_status ap_part_append(ap_part_output *output, const ap_example *example, ap_e
 /* For a record that is malformed, *error saying where and why: AP_OK if the user allows it to be left out (then it is
  * counted and named), else the error. Only AP_DATA is ever left out. */
 ap_status ap_part_skip(ap_part_output *output, ap_error *error);
+/* For a record that is fine and that the published rules leave out (too long): counted, in the attribute `left_out`. */
+void ap_part_leave_out(ap_part_output *output);
 
 /* ---- the program's side */
 
@@ -82,7 +84,7 @@ ap_status ap_preparation_identity(const ap_preparation *preparation, ap_digest *
 ap_status ap_preparation_begin(ap_preparation *preparation, bool *done, ap_error *error);
 
 typedef struct ap_part_result {
-    int64_t examples, skipped, bytes; /* bytes of input read; 0 if the part was there already */
+    int64_t examples, skipped, left_out, bytes; /* bytes of input read; 0 if the part was there already */
     bool reused;
 } ap_part_result;
 /* Called a few times a second while a part is made; anything but AP_OK ends it. */

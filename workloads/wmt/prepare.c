@@ -231,7 +231,10 @@ static ap_status cut_line(const reader *r, const lines *l, const char *line, siz
 static ap_status append(const cut *c, ap_example *example, ap_part_output *output, ap_error *error) {
     int64_t lengths[SIDES];
     for (int s = 0; s < SIDES; s++) lengths[s] = c->n[s] + 1;
-    if (lengths[0] > LONGEST || lengths[1] > LONGEST) return AP_OK;
+    if (lengths[0] > LONGEST || lengths[1] > LONGEST) {
+        ap_part_leave_out(output);
+        return AP_OK;
+    }
     AP_TRY(ap_example_reserve(example, SIDES, ap_wmt_generator.field, lengths, error));
     for (int s = 0; s < SIDES; s++) {
         int32_t *to = example->data[s];
