@@ -4,6 +4,7 @@
 #include "workloads/speech/features.h"
 #include "workloads/speech/speech.h"
 #include "workloads/speech/vocabulary.h"
+#include "workloads/text/vocabulary.h"
 
 enum { N = 3, SEED = 5 };
 
@@ -147,9 +148,13 @@ static void test_vocabulary(void) {
     for (const char *c = text; *c; c++) tokens[n++] = ap_speech_token_of(*c);
     tokens[n++] = AP_TOKEN_END;
     tokens[n++] = 3;
-    char back[17];
-    ap_speech_text_of(n, tokens, back);
-    CHECK(strcmp(back, text) == 0);
+    ap_vocabulary v;
+    CHECK(ap_vocabulary_open(ap_speech_characters, &v));
+    CHECK_INT(v.pieces, AP_SPEECH_CHARACTERS);
+    char *back = ap_vocabulary_text(&v, n, tokens);
+    CHECK(back && strcmp(back, "IT'S A Z ") == 0);
+    free(back);
+    ap_vocabulary_close(&v);
     CHECK_INT(ap_speech_token_of('a'), -1);
 }
 

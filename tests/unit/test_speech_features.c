@@ -2,6 +2,7 @@
 #include "base/h5.h"
 #include "check.h"
 #include "workloads/speech/features.h"
+#include "workloads/speech/resample.h"
 
 static void *read_array(hid_t file, const char *path, ap_dtype type, int64_t size) {
     void *data = NULL;
@@ -96,4 +97,24 @@ static void test_draws(void) {
     CHECK_NEAR(a.time_start[0], ap_random_uniform(&stream, AP_SPEC_MASKS), 0);
 }
 
-AP_TEST_MAIN(test_log_mel, test_frames, test_spec_augment, test_draws)
+/* Tones below 3.6 kHz at 8 kHz become the same tones at 16 kHz, but for the rounding to integers. */
+static void test_double_rate(void) {
+    enum { N = 2000, EDGE = 40 };
+    static int16_t slow[N], fast[2 * N];
+    for (double hertz = 110; hertz < 3600; hertz += 317.3) {
+        const double turn = 6.283185307179586 * hertz / AP_SPEECH_RATE;
+        for (int i = 0; i < N; i++) slow[i] = (int16_t)lrint(12000 * sin(turn * 2 * i));
+        ap_speech_double_rate(N, slow, fast);
+        for (int i = 0; i < 2 * N; i += 2) CHECK_INT(fast[i], slow[i / 2]);
+        for (int i = 2 * EDGE + 1; i < 2 * (N - EDGE); i += 2)
+            CHECK_NEAR(fast[i], 12000 * sin(turn * i), 2); /* of rounded samples */
+    }
+    for (int i = 0; i < N; i++) slow[i] = i < N / 2 ? 32767 : -32768; /* overshoots: kept within 16 bits */
+    ap_speech_double_rate(N, slow, fast);
+    for (int i = 2 * EDGE + 1; i < N - 2 * EDGE; i += 2) CHECK(fast[i] > 32700);
+    ap_speech_double_rate(0, slow, fast);
+    ap_speech_double_rate(1, slow, fast);
+    CHECK_INT(fast[0], 32767);
+}
+
+AP_TEST_MAIN(test_log_mel, test_double_rate, test_frames, test_spec_augment, test_draws)

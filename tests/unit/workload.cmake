@@ -10,7 +10,7 @@ foreach(part
     cifar_data
     imagenet_data photo
     fastmri_data fastmri_prepare
-    speech_features speech_data
+    speech_features speech_data speech_prepare
     ogbg_model ogbg_data
     bpe
     wmt wmt_prepare
@@ -23,3 +23,7 @@ if(JPEG_FOUND) # it encodes its own images
   target_link_libraries(test_photo PRIVATE PkgConfig::JPEG)
 endif()
 target_link_libraries(test_criteo1tb_prepare PRIVATE ZLIB::ZLIB)
+if(FLAC_FOUND) # it encodes its own sound
+  target_compile_definitions(test_speech_prepare PRIVATE AP_HAVE_FLAC)
+  target_link_libraries(test_speech_prepare PRIVATE PkgConfig::FLAC)
+endif()

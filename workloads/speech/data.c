@@ -4,6 +4,7 @@
 #include "workloads/speech/features.h"
 #include "workloads/speech/speech.h"
 #include "workloads/speech/vocabulary.h"
+#include "workloads/text/vocabulary.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -80,45 +81,71 @@ ap_status ap_speech_collate(const void *model, const ap_collate_key *key, int64_
     return AP_OK;
 }
 
+/* ---- the data set's vocabulary */
+
+ap_status ap_speech_attach(void *model, const ap_dataset *dataset, ap_error *error) {
+    ap_speech *m = model;
+    m->vocabulary = ap_dataset_vocabulary(dataset);
+    int64_t pieces = 0;
+    for (const char *at = m->vocabulary; at && (at = strchr(at, '\n')); at++) pieces++;
+    if (pieces <= m->vocab_size) return AP_OK;
+    return ap_fail(error, AP_DATA, "a vocabulary of %lld pieces (the model has %lld classes: option vocab_size)",
+                   (long long)pieces, (long long)m->vocab_size);
+}
+
 /* ---- evaluation */
 
 enum { PUBLISHED_ERRORS, PUBLISHED_WORDS, PLAIN_ERRORS, PLAIN_WORDS, LOSS, LABELS };
 
-/* Errors of one utterance; tokens and texts have room for all of it. */
-static ap_status add_errors(int64_t decoded, const int64_t *tokens, int64_t labels, const int64_t *targets, char *text,
-                            char *target_text, double *sums, ap_error *error) {
+/* Errors of one utterance. */
+static ap_status add_errors(const ap_vocabulary *v, int64_t decoded, const int64_t *tokens, int64_t labels,
+                            const int64_t *targets, double *sums, ap_error *error) {
     ap_wer plain, published;
-    ap_speech_text_of(decoded, tokens, text);
-    ap_speech_text_of(labels, targets, target_text);
-    AP_TRY(ap_wer_plain(text, target_text, &plain, error));
-    AP_TRY(ap_wer_published(text, target_text, &published, error));
+    char *text = ap_vocabulary_text(v, decoded, tokens), *target_text = ap_vocabulary_text(v, labels, targets);
+    ap_status status =
+        text && target_text ? AP_OK : ap_fail(error, AP_ENVIRONMENT, "out of memory for the text of an utterance");
+    if (status == AP_OK) status = ap_wer_plain(text, target_text, &plain, error);
+    if (status == AP_OK) status = ap_wer_published(text, target_text, &published, error);
+    free(text), free(target_text);
+    if (status != AP_OK) return status;
     sums[PUBLISHED_ERRORS] += (double)published.errors, sums[PUBLISHED_WORDS] += (double)published.words;
     sums[PLAIN_ERRORS] += (double)plain.errors, sums[PLAIN_WORDS] += (double)plain.words;
     return AP_OK;
 }
 
-void ap_speech_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums) {
-    const ap_loss loss = ap_speech_loss(model, tape, logits, batch, &(ap_loss_options){0});
-    if (!loss.per_example) return;
-    const ap_array *inputs = ap_batch_find(batch, "inputs"), *targets = ap_batch_find(batch, "targets");
-    const int64_t *lengths = ap_batch_i64(batch, "target_lengths"), *rows = ap_speech_labels(tape, batch),
+static ap_status add_batch(const ap_vocabulary *v, const ap_loss *loss, const ap_tensor *logits, const ap_batch *batch,
+                           const int64_t *targets, int64_t *tokens, double *sums, ap_error *error) {
+    const int64_t *lengths = ap_batch_i64(batch, "target_lengths"),
                   *valid = ap_batch_i64(batch, "input_lengths_samples");
     const float *weights = ap_batch_f32(batch, "weights");
-    const int64_t steps = logits->shape[1], classes = logits->shape[2], longest = targets->shape[1];
-    int64_t *tokens = ap_tape_take(tape, (size_t)steps * sizeof *tokens);
-    char *text = ap_tape_take(tape, (size_t)steps + 1), *target_text = ap_tape_take(tape, (size_t)longest + 1);
-    if (!rows || !tokens || !text || !target_text) return;
+    const int64_t steps = logits->shape[1], classes = logits->shape[2],
+                  longest = ap_batch_find(batch, "targets")->shape[1],
+                  samples = ap_batch_find(batch, "inputs")->shape[1];
     for (int64_t i = 0; i < logits->shape[0]; i++) {
         if (weights && weights[i] == 0) continue;
-        const int64_t n = ap_ctc_greedy(steps, ap_speech_valid_steps(inputs->shape[1], valid[i]), classes,
+        const int64_t n = ap_ctc_greedy(steps, ap_speech_valid_steps(samples, valid[i]), classes,
                                         logits->data + i * steps * classes, tokens);
-        ap_error error;
-        if (add_errors(n, tokens, lengths[i], rows + i * longest, text, target_text, sums, &error)) {
-            ap_tape_fail_as(tape, AP_ENVIRONMENT, "%s", error.text);
-            return;
-        }
-        sums[LOSS] += (double)loss.per_example[i], sums[LABELS] += (double)lengths[i];
+        AP_TRY(add_errors(v, n, tokens, lengths[i], targets + i * longest, sums, error));
+        sums[LOSS] += (double)loss->per_example[i], sums[LABELS] += (double)lengths[i];
     }
+    return AP_OK;
+}
+
+void ap_speech_evaluate(const void *model, ap_tape *tape, ap_tensor *logits, const ap_batch *batch, double *sums) {
+    const ap_speech *m = model;
+    const ap_loss loss = ap_speech_loss(model, tape, logits, batch, &(ap_loss_options){0});
+    if (!loss.per_example) return;
+    const int64_t *targets = ap_speech_labels(tape, batch);
+    int64_t *tokens = ap_tape_take(tape, (size_t)logits->shape[1] * sizeof *tokens);
+    if (!targets || !tokens) return;
+    ap_vocabulary v;
+    ap_error error;
+    ap_status status = ap_vocabulary_open(m->vocabulary ? m->vocabulary : ap_speech_characters, &v)
+                           ? AP_OK
+                           : ap_fail(&error, AP_ENVIRONMENT, "out of memory for a vocabulary");
+    if (status == AP_OK) status = add_batch(&v, &loss, logits, batch, targets, tokens, sums, &error);
+    if (status != AP_OK) ap_tape_fail_as(tape, status, "%s", error.text);
+    ap_vocabulary_close(&v);
 }
 
 void ap_speech_metrics(const double *sums, int64_t examples, double *metrics) {

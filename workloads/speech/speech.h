@@ -11,6 +11,7 @@ typedef struct ap_speech {
     bool use_specaug;
     int64_t freq_mask_count, time_mask_count;
     double bn_momentum, bn_eps;
+    const char *vocabulary; /* pieces of the data set (workloads/text/vocabulary.h); NULL: characters. No option */
 } ap_speech;
 #define AP_SPEECH_INT(member, low, high, text, help_text)                                                              \
     {                                                                                                                  \
@@ -105,6 +106,8 @@ enum { AP_SPEECH_AUDIO, AP_SPEECH_TARGETS, AP_SPEECH_FIELDS };
  * to max_samples: the alignment of the strided convolutions is kept, and two frames of silence behind. */
 ap_collate ap_speech_collate;
 extern const ap_generator ap_speech_generator; /* synthetic.c */
+ap_status ap_speech_attach(void *model, const ap_dataset *dataset, ap_error *error);
+ap_status ap_speech_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error); /* prepare.c */
 
 /* All of it, for the workloads' tables. */
 #define AP_SPEECH_WORKLOAD                                                                                             \
@@ -112,6 +115,8 @@ extern const ap_generator ap_speech_generator; /* synthetic.c */
     .loss = ap_speech_loss, .sum_count = AP_SPEECH_SUMS, .evaluate = ap_speech_evaluate,                               \
     .metric_count = AP_SPEECH_METRICS, .target_metric = 0, .metric_names = {"wer", "wer_plain", "ctc_loss"},           \
     .metrics = ap_speech_metrics, .fields = AP_SPEECH_FIELDS, .field = AP_SPEECH_FIELD_LIST,                           \
-    .collate = ap_speech_collate, .generator = &ap_speech_generator
+    .collate = ap_speech_collate, .attach = ap_speech_attach, .generator = &ap_speech_generator,                       \
+    .plan = ap_speech_plan,                                                                                            \
+    .prepare_help = "folder with LibriSpeech's train-clean-100 .. test-clean, or with train, valid, test of that form"
 
 #endif

@@ -10,7 +10,7 @@ enum { AP_TOKEN_BLANK = 0, AP_TOKEN_END = 2 };
 enum { AP_SPEECH_CHARACTERS = 31 };
 /* Token of a character of a transcript; -1: none. */
 int64_t ap_speech_token_of(char c);
-/* The text of n tokens into text [n + 1]; others than characters are left out, spaces at the ends too. */
-void ap_speech_text_of(int64_t n, const int64_t *tokens, char *text);
+/* Their list, a piece a line from id 0 on, as packed files have it (workloads/text/vocabulary.h). */
+extern const char ap_speech_characters[];
 
 #endif
