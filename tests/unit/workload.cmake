@@ -10,7 +10,7 @@ foreach(part
     cifar_data
     imagenet_data photo
     fastmri_data fastmri_prepare
-    speech_features speech_data speech_prepare
+    speech_features speech_data speech_models speech_prepare
     ogbg_model ogbg_data
     bpe
     wmt wmt_prepare
