@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The promise for convolutional and graph models, and those whose metric is a ranking: parameter and state digests, and metrics, are equal for 1, 2, 4 ranks, 1 and 2 threads and every instruction set, and after a stop and a resume on another number of ranks.
+# The promise for convolutional, recurrent and graph models, and those whose metric is a ranking: parameter and state digests, and metrics, are equal for 1, 2, 4 ranks, 1 and 2 threads and every instruction set, and after a stop and a resume on another number of ranks.
 . "$(dirname "$0")/lib.sh"
 
 run() { # LABEL WORKLOAD OPTIONS RANKS THREADS ISA STEPS
@@ -53,4 +53,6 @@ each imagenet_resnet 'base_width = 4; layers = "1,1,1,1"; image_size = 28;'
 each ogbg 'num_outputs = 5; latent_dim = 8; hidden_dims = "8,12"; num_message_passing_steps = 2;'
 each wmt 'ntoken = 200; d_model = 16; d_hid = 16; nhead = 2; nlayers = 1; max_len_pe = 40; beam_size = 2;'
 each criteo1tb 'vocab_size = 1024; embed_dim = 4; mlp_bottom_dims = "8,4"; mlp_top_dims = "8,1";'
+each librispeech_conformer 'encoder_dim = 8; num_attention_heads = 2; num_encoder_layers = 1; max_samples = 24000;'
+each librispeech_deepspeech 'encoder_dim = 8; num_lstm_layers = 1; max_samples = 24000;'
 done_testing
