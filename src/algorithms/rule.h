@@ -24,7 +24,9 @@ typedef struct ap_rule_settings {
     double torch_cpu; /* bfloat16 as PyTorch's CPU kernels have it, not its GPU ones: ap_bfloat16_factor */
     double momentum, use_momentum, use_nadam, use_bias_correction, use_normalized_grafting, grafting_epsilon,
         grafting_beta2;
-    double max_preconditioner_dim, precondition_frequency, start_preconditioning_step, inv_root_override;
+    double factor_beta2; /* beta2 where 1 is allowed too */
+    double use_ema_momentum, max_preconditioner_dim, precondition_frequency, start_preconditioning_step,
+        inv_root_override;
     double use_nesterov, communicate_params, exponent_multiplier, use_merge_dims, use_cosine_decay,
         use_decoupled_weight_decay, double_preconditioner;
     double ns_steps, muon_beta, muon_lr_multiplier, muon_weight_decay, pair_beta1, pair_beta2, pair_weight_decay;

@@ -5,20 +5,22 @@
  * 2; AlgoPerf v0.5 submission "shampoo_submission". For each block (blocks.h: merged up to max_preconditioner_dim, cut
  * at it) of order o and step t = 1, 2, ...:
  *
- *     L_k = b2 L_k + (1 - b2) G_(k) G_(k)'
+ *     L_k = b2 L_k + (1 - b2) G_(k) G_(k)'      (b2 = 1: the sum, and no correction, here and for v)
  *     every precondition_frequency steps from start_preconditioning_step on (-1: from the first such step):
  *         P_k = (L_k / (1 - b2^t) + eps I)^(-exponent_multiplier / root),   root = 2 o, or inv_root_override if not 0
  *     m = b1 m + (1 - b1) G,   F = (b1 m + (1 - b1) G if use_nadam, else m) / (1 - b1^t)
  *     grafting direction A:  ADAM F / (sqrt(v / (1 - b2^t)) + eps_g), RMSPROP without the correction, both with
- *         v = b2 v + (1 - b2) G^2;  ADAGRAD with v = v + G^2;  SGD F;  NONE. v has G / ||G|| if use_normalized_grafting
- *     D = P F ||A|| / (||P F|| + 1e-16);  before the start D = A;  NONE: D = P F
+ *         v = b2 v + (1 - b2) G^2;  ADAGRAD with v = v + G^2;  SGD F;  NONE
+ *     D = P F ||A|| / (||P F|| + 1e-16);  before the start D = A;  NONE: D = P F.  With use_normalized_grafting v has
+ *         G / (||G|| + 1e-16), and ||A|| is that of the direction of this, not of F
  *     D = D + weight_decay w   (use_decoupled_weight_decay = false: G = G + weight_decay w at the beginning instead)
  *     if momentum mu > 0:  M = mu M + (1 - mu) D,   D = (1 - mu) D + mu M if nesterov, else M
+ *         (use_ema_momentum = false: without the factors 1 - mu)
  *     w -= h D
  *
- * Tensors with an axis of 1,000,000 or more have the ADAM direction alone. The rate: linear warmup, then cosine over
- * step_hint_factor * step_hint (use_cosine_decay = false: constant). Statistics, roots and P F are shared out over the
- * ranks by cost; the elementwise part is done by all.
+ * Tensors with an axis of 1,000,000 or more have the ADAM direction alone, whatever the others have. The rate: linear
+ * warmup, then cosine over step_hint_factor * step_hint (use_cosine_decay = false: constant). Statistics, roots and P F
+ * are shared out over the ranks by cost; the elementwise part is done by all.
  *
  * Statistics are in float32, in float64 with double_preconditioner; eigendecompositions always in float64.
  * communication_dtype and communicate_params choose how the published code moves data; here data moves as it is.
@@ -36,7 +38,7 @@ static const char *const space = ap_shampoo_submission_json;
 
 static const ap_rule_input inputs[] = {{"learning_rate", AP_REQUIRED},
                                        {"beta1", AP_REQUIRED},
-                                       {"beta2", AP_REQUIRED},
+                                       {"factor_beta2", AP_REQUIRED},
                                        {"weight_decay", AP_REQUIRED},
                                        {"warmup_factor", 0},
                                        {"step_hint_factor", 1},
@@ -45,6 +47,7 @@ static const ap_rule_input inputs[] = {{"learning_rate", AP_REQUIRED},
                                        {"momentum", 0},
                                        {"use_momentum", 1},
                                        {"use_nesterov", 1},
+                                       {"use_ema_momentum", 1},
                                        {"use_nadam", 0},
                                        {"use_bias_correction", 1},
                                        {"use_decoupled_weight_decay", 1},
@@ -83,7 +86,7 @@ static bool read_settings(ap_host *host, settings *x) {
         host->call->fail(host, "one_minus_momentum = 0 with use_momentum (must be above 0, or use_momentum false)");
         return false;
     }
-    if (x->s.grafting_beta2 < 0) x->s.grafting_beta2 = x->s.beta2;
+    if (x->s.grafting_beta2 < 0) x->s.grafting_beta2 = x->s.factor_beta2;
     x->frequency = (int64_t)x->s.precondition_frequency;
     x->start = (int64_t)x->s.start_preconditioning_step;
     if (x->start < 0) x->start = x->frequency;
@@ -125,7 +128,9 @@ static int64_t count_factors(ap_host *host, const settings *x) {
 
 /* P_k of one block, from its statistics; a root that cannot be computed stays as it was. */
 static bool take_roots(ap_host *host, const settings *x, const ap_block *block, const void *factors, float *roots) {
-    double correction = x->s.use_bias_correction != 0 ? 1 - ap_f64_powi(x->s.beta2, host->call->step(host) + 1) : 1;
+    const double beta2 = x->s.factor_beta2;
+    double correction =
+        x->s.use_bias_correction != 0 && beta2 < 1 ? 1 - ap_f64_powi(beta2, host->call->step(host) + 1) : 1;
     double root = x->s.inv_root_override > 0 ? x->s.inv_root_override : 2 * block->order;
     int64_t at = 0;
     for (int i = 0; i < block->order; i++) {
@@ -155,8 +160,8 @@ static bool update_factors(ap_host *host, const settings *x, void *factors, floa
         if (!g) return false;
         void *own = factor_at(x, factors, k.factors);
         ap_block_read(&k.block, host->call->gradient(host, k.block.param), g);
-        double weight = x->s.beta2 < 1 ? 1 - x->s.beta2 : 1;
-        if (!ap_block_statistics(host, &k.block, g, x->s.beta2, weight, x->wide, own)) return false;
+        double beta2 = x->s.factor_beta2, weight = beta2 < 1 ? 1 - beta2 : 1;
+        if (!ap_block_statistics(host, &k.block, g, beta2, weight, x->wide, own)) return false;
         if (due && !take_roots(host, x, &k.block, own, roots + k.factors)) return false;
     }
     return true;
@@ -184,7 +189,7 @@ static float *preconditioned(ap_host *host, const settings *x, const float *root
 
 typedef struct scalars {
     float beta1, one_minus_beta1, correction1, beta2, one_minus_beta2, graft_correction2, graft_epsilon;
-    float l2, weight_decay, mu, one_minus_mu, rate;
+    float l2, weight_decay, mu, mu_weight, rate; /* mu_weight: 1 - mu, or 1 without use_ema_momentum */
     bool nadam, nesterov, has_momentum;
 } scalars;
 
@@ -231,34 +236,12 @@ static void shampoo_step(const void *scalars_, int64_t n, float *restrict w, flo
     for (int64_t i = 0; i < n; i++) {
         float di = d[i] + s.weight_decay * w[i];
         if (s.has_momentum) {
-            float mi = s.mu * m[i] + s.one_minus_mu * di;
+            float mi = s.mu * m[i] + s.mu_weight * di;
             m[i] = mi;
-            di = s.nesterov ? s.one_minus_mu * di + s.mu * mi : mi;
+            di = s.nesterov ? s.mu_weight * di + s.mu * mi : mi;
         }
         w[i] -= s.rate * di;
     }
-}
-
-static scalars scalars_of(ap_host *host, const settings *x, double rate) {
-    const ap_rule_settings *s = &x->s;
-    int64_t t = host->call->step(host) + 1;
-    bool correct = s->use_bias_correction != 0, ada = x->grafting == ADAGRAD,
-         decoupled = s->use_decoupled_weight_decay != 0;
-    return (scalars){.beta1 = (float)s->beta1,
-                     .one_minus_beta1 = (float)(1 - s->beta1),
-                     .correction1 = correct ? (float)(1 - ap_f64_powi(s->beta1, t)) : 1,
-                     .beta2 = ada ? 1 : (float)s->grafting_beta2,
-                     .one_minus_beta2 = ada ? 1 : (float)(1 - s->grafting_beta2),
-                     .graft_correction2 = x->grafting == ADAM ? (float)(1 - ap_f64_powi(s->grafting_beta2, t)) : 1,
-                     .graft_epsilon = (float)s->grafting_epsilon,
-                     .l2 = decoupled ? 0 : (float)s->weight_decay,
-                     .weight_decay = decoupled ? (float)s->weight_decay : 0,
-                     .mu = (float)s->momentum,
-                     .one_minus_mu = (float)(1 - s->momentum),
-                     .rate = (float)rate,
-                     .nadam = s->use_nadam != 0,
-                     .nesterov = s->use_nesterov != 0,
-                     .has_momentum = s->momentum > 0};
 }
 
 static bool is_huge(const ap_param_info *p) {
@@ -267,77 +250,128 @@ static bool is_huge(const ap_param_info *p) {
     return false;
 }
 
-static bool has_second_moment(const settings *x, const ap_param_info *p) {
-    return (x->grafting != SGD && x->grafting != NONE) || is_huge(p);
+/* The grafting of one tensor. */
+static int grafting_of(const settings *x, const ap_param_info *p) {
+    return is_huge(p) ? ADAM : x->grafting;
 }
 
-/* G / ||G|| of each block for the second moment; the gradient is put back afterwards. */
-static bool normalized_second_moment(ap_host *host, const settings *x, const scalars *s) {
-    static const char *const v[] = {"exp_avg_sq", NULL};
-    const ap_workload_info *workload = host->call->workload(host);
-    ap_walk k;
-    walk_begin(host, x, &k);
-    while (ap_walk_next(&k)) {
-        float *b = host->call->scratch(host, 3, k.block.size), *g = host->call->gradient(host, k.block.param);
-        float *state =
-            has_second_moment(x, &workload->param[k.block.param]) ? host->call->state(host, v[0], k.block.param) : NULL;
-        if (!b) return false;
-        if (!state) continue;
-        float *moment = host->call->scratch(host, 5, k.block.size);
-        if (!moment) return false;
-        ap_block_read(&k.block, g, b);
-        ap_block_read(&k.block, state, moment);
-        float norm = (float)sqrt(host->call->dot(host, k.block.size, b, b)) + 1e-16F;
-        for (int64_t i = 0; i < k.block.size; i++) b[i] /= norm;
+static bool has_second_moment(const settings *x, const ap_param_info *p) {
+    int grafting = grafting_of(x, p);
+    return grafting != SGD && grafting != NONE;
+}
+
+static scalars scalars_of(ap_host *host, const settings *x, double rate) {
+    const ap_rule_settings *s = &x->s;
+    int64_t t = host->call->step(host) + 1;
+    bool correct = s->use_bias_correction != 0, decoupled = s->use_decoupled_weight_decay != 0;
+    return (scalars){.beta1 = (float)s->beta1,
+                     .one_minus_beta1 = (float)(1 - s->beta1),
+                     .correction1 = correct ? (float)(1 - ap_f64_powi(s->beta1, t)) : 1,
+                     .graft_epsilon = (float)s->grafting_epsilon,
+                     .l2 = decoupled ? 0 : (float)s->weight_decay,
+                     .weight_decay = decoupled ? (float)s->weight_decay : 0,
+                     .mu = (float)s->momentum,
+                     .mu_weight = s->use_ema_momentum != 0 ? (float)(1 - s->momentum) : 1,
+                     .rate = (float)rate,
+                     .nadam = s->use_nadam != 0,
+                     .nesterov = s->use_nesterov != 0,
+                     .has_momentum = s->momentum > 0};
+}
+
+/* With the grafting of one tensor: ADAGRAD, or a beta2 of 1, sums. */
+static scalars with_grafting(ap_host *host, const settings *x, const ap_param_info *p, scalars s) {
+    int grafting = grafting_of(x, p);
+    double beta2 = grafting == ADAGRAD ? 1 : x->s.grafting_beta2;
+    s.beta2 = (float)beta2;
+    s.one_minus_beta2 = beta2 < 1 ? (float)(1 - beta2) : 1;
+    s.graft_correction2 =
+        grafting == ADAM && beta2 < 1 ? (float)(1 - ap_f64_powi(beta2, host->call->step(host) + 1)) : 1;
+    return s;
+}
+
+/* One block: b = G / (||G|| + 1e-16), v if it has one, and the norm of the direction. */
+static bool normalized_block(ap_host *host, const settings *x, const scalars *s, const ap_block *block, double *norm) {
+    const ap_param_info *info = &host->call->workload(host)->param[block->param];
+    int64_t n = block->size;
+    float *b = host->call->scratch(host, 3, n), *moment = host->call->scratch(host, 5, n);
+    float *a = host->call->scratch(host, 6, n), *g = host->call->gradient(host, block->param), *state = NULL;
+    if (!b || !moment || !a) return false;
+    if (has_second_moment(x, info) && !(state = host->call->state(host, "exp_avg_sq", block->param))) return false;
+    const scalars own = with_grafting(host, x, info, *s);
+    ap_block_read(block, g, b);
+    float length = (float)sqrt(host->call->dot(host, n, b, b)) + 1e-16F;
+    for (int64_t i = 0; i < n; i++) b[i] /= length;
+    if (state) {
         float *states[] = {moment, NULL, NULL, NULL};
-        shampoo_second_moment(s, k.block.size, g, b, states);
-        ap_block_write(&k.block, moment, state);
+        ap_block_read(block, state, moment);
+        shampoo_second_moment(&own, n, g, b, states);
+        ap_block_write(block, moment, state);
     }
+    shampoo_graft(&own, n, b, state ? moment : NULL, a);
+    *norm = sqrt(host->call->dot(host, n, a, a));
     return true;
 }
 
-static bool update_moments(ap_host *host, const settings *x, const scalars *s) {
+/* The second moments of normalised gradients, and every block's norm of A, in scratch slot 1. */
+static double *normalized_grafting(ap_host *host, const settings *x, const scalars *s) {
+    int64_t blocks = 0, i = 0;
+    ap_walk k;
+    walk_begin(host, x, &k);
+    while (ap_walk_next(&k)) blocks++;
+    double *norms = (double *)(void *)host->call->scratch(host, 1, 2 * blocks);
+    if (!norms) return NULL;
+    walk_begin(host, x, &k);
+    while (ap_walk_next(&k))
+        if (!normalized_block(host, x, s, &k.block, &norms[i++])) return NULL;
+    return norms;
+}
+
+/* v, if it was not updated already, and F in the place of the gradient. */
+static bool update_moments(ap_host *host, const settings *x, const scalars *s, bool normalized) {
     static const char *const m[] = {"exp_avg", NULL}, *const v[] = {"exp_avg_sq", NULL};
     const ap_workload_info *workload = host->call->workload(host);
-    bool normalized = x->s.use_normalized_grafting != 0;
-    if (normalized && !normalized_second_moment(host, x, s)) return false;
     for (int p = 0; p < workload->params; p++) {
+        const scalars own = with_grafting(host, x, &workload->param[p], *s);
         if (!normalized && has_second_moment(x, &workload->param[p]) &&
-            !ap_rule_apply_to(host, p, v, 1, shampoo_second_moment, s))
+            !ap_rule_apply_to(host, p, v, 1, shampoo_second_moment, &own))
             return false;
-        if (!ap_rule_apply_to(host, p, m, 1, shampoo_filter, s)) return false;
+        if (!ap_rule_apply_to(host, p, m, 1, shampoo_filter, &own)) return false;
     }
     return true;
 }
 
-/* D takes the place of F, block by block. */
-static bool graft(ap_host *host, const settings *x, const scalars *s, const float *all) {
-    const ap_workload_info *workload = host->call->workload(host);
+/* D of one block in the place of its F. d: P F, NULL before the start; norm: ||A|| if it is known. */
+static bool graft_block(ap_host *host, const settings *x, const scalars *s, const ap_block *block, const float *d,
+                        const double *norm) {
+    const ap_param_info *info = &host->call->workload(host)->param[block->param];
+    int64_t n = block->size;
+    float *f = host->call->scratch(host, 3, n), *v = host->call->scratch(host, 5, n);
+    float *a = host->call->scratch(host, 6, n), *g = host->call->gradient(host, block->param);
+    const float *state = NULL;
+    if (!f || !v || !a) return false;
+    if (has_second_moment(x, info) && !(state = host->call->state(host, "exp_avg_sq", block->param))) return false;
+    ap_block_read(block, g, f);
+    if (state) ap_block_read(block, state, v);
+    const scalars own = with_grafting(host, x, info, *s);
+    shampoo_graft(&own, n, f, state ? v : NULL, a);
+    if (d) {
+        double scale = norm ? *norm : sqrt(host->call->dot(host, n, a, a));
+        scale = x->grafting == NONE ? 1 : scale / (sqrt(host->call->dot(host, n, d, d)) + 1e-16);
+        for (int64_t i = 0; i < n; i++) a[i] = (float)scale * d[i];
+    }
+    ap_block_write(block, a, g);
+    return true;
+}
+
+/* D takes the place of F, block by block. norms: NULL, or of normalized_grafting. */
+static bool graft(ap_host *host, const settings *x, const scalars *s, const float *all, const double *norms) {
+    int64_t i = 0;
     ap_walk k;
     walk_begin(host, x, &k);
-    while (ap_walk_next(&k)) {
-        int64_t n = k.block.size;
-        int param = k.block.param;
-        bool second = has_second_moment(x, &workload->param[param]);
-        float *f = host->call->scratch(host, 3, n), *v = host->call->scratch(host, 5, n);
-        float *a = host->call->scratch(host, 6, n);
-        if (!f || !v || !a) return false;
-        ap_block_read(&k.block, host->call->gradient(host, param), f);
-        if (second) {
-            const float *state = host->call->state(host, "exp_avg_sq", param);
-            if (!state) return false;
-            ap_block_read(&k.block, state, v);
-        }
-        shampoo_graft(s, n, f, second ? v : NULL, a);
-        if (k.preconditioned && all) {
-            const float *d = all + k.elements;
-            double scale = x->grafting == NONE
-                               ? 1
-                               : sqrt(host->call->dot(host, n, a, a)) / (sqrt(host->call->dot(host, n, d, d)) + 1e-16);
-            for (int64_t i = 0; i < n; i++) a[i] = (float)scale * d[i];
-        }
-        ap_block_write(&k.block, a, host->call->gradient(host, param));
-    }
+    for (; ap_walk_next(&k); i++)
+        if (!graft_block(host, x, s, &k.block, k.preconditioned && all ? all + k.elements : NULL,
+                         norms ? norms + i : NULL))
+            return false;
     return true;
 }
 
@@ -378,10 +412,12 @@ static int update_params(ap_host *host) {
     ap_scale_gradients(host, clip);
     if (s.l2 != 0 && !ap_rule_apply(host, none, 1, shampoo_l2, &s)) return 1;
     if (n > 0 && !update_factors(host, &x, factors, roots)) return 1;
-    if (!update_moments(host, &x, &s)) return 1;
+    double *norms = NULL;
+    if (x.s.use_normalized_grafting != 0 && !(norms = normalized_grafting(host, &x, &s))) return 1;
+    if (!update_moments(host, &x, &s, norms != NULL)) return 1;
     bool started = host->call->step(host) + 1 >= x.start || x.grafting == NONE;
     if (n > 0 && started && !(all = preconditioned(host, &x, roots))) return 1;
-    if (!graft(host, &x, &s, all)) return 1;
+    if (!graft(host, &x, &s, all, norms)) return 1;
     return ap_rule_apply(host, s.has_momentum ? momentum : none, 1, shampoo_step, &s) ? 0 : 1;
 }
 
