@@ -14,6 +14,7 @@
  * Search space: the submission's one point. */
 #include "algorithms/adam.h"
 #include "algorithms/power.h"
+#include "algorithms/schedule.h"
 
 extern const char ap_adamg_self_tuning_json[];
 static const char *const point = ap_adamg_self_tuning_json;
@@ -36,7 +37,8 @@ typedef struct scalars {
 } scalars;
 
 static double schedule(const ap_rule_settings *s, int64_t step, int64_t step_hint) {
-    return ap_rule_torch_cosine(s, step, (int64_t)(s->step_hint_factor * (double)step_hint));
+    const double hint = s->step_hint_factor * (double)step_hint; /* the cosine's length is not cast to whole steps */
+    return ap_schedule_warmup_cosine(step, trunc(s->warmup_factor * hint), hint);
 }
 
 static void adamg_scalars(const ap_rule_settings *s, int64_t t, double rate, void *out) {

@@ -5,7 +5,8 @@
  * global norm 1, xi the global rate after linear warmup. For each tensor, v of its shape ("adam" style) or reduced to
  * its reduced shape by a mean ("reduced" style); a reduced entry stands for k elements:
  *
- *     G^2 is clipped, entry by entry, to 1 / (1 - b2) times the average so far, v (1 - b2) / (1 - b2^(t-1))
+ *     G^2 is clipped, element by element, to 1 / (1 - b2) times the average so far, v (1 - b2) / (1 - b2^(t-1)), where
+ *         that is not 0
  *     v = b2 v + G^2,   vhat = v (1 - b2) / (1 - b2^t)
  *     tau = sqrt(1 - 1 / sqrt k) ln(sqrt k (1 + sqrt(1 - 1 / sqrt k))^2),   p = 1 + l2 ((1 + tau / 2)^2 - 1)^2
  *     adam:     m = b1 m + (1 - b1) G,   D = m / sqrt(vhat),   q2 = (1 + b1) / (1 - b1) mean(m^2) / mean(vhat)
@@ -19,8 +20,10 @@
  * The elements are in float32, the scalars in double. Means are over the reduced axes; b is kept for each reduced
  * entry. eta by parameter type: weights sqrt(2 / d0), convolutions sqrt(1 / prod(shape but the last)), scales 1, biases
  * 0.5, embeddings 1, attention sqrt(1 / d0), its output sqrt(1 / prod(shape but the last)); eta_overrides, unless -1,
- * replaces that of embeddings. Embeddings are reduced over all axes but the first, all others to one entry. xi is
- * given, or sqrt(2 (tau(max k) + sqrt 2 - 1) / S) with S = converge (step_hint - 2/3 warmup steps) (calc_base_lr).
+ * replaces that of weights, biases and embeddings. Embeddings are reduced over all axes but the first, all others to
+ * one entry (the submission has one for each head of an attention: its tensors have an axis of heads, these not). xi is
+ * given, or sqrt(2 (tau(max k) + sqrt 2 - 1) / S) with S = converge (step_hint - 2/3 W) (calc_base_lr); it rises over
+ * W = warmup step_hint steps, xi min(t / W, 1).
  *
  * Shapes here are PyTorch's ([out, in]), those of the submission JAX's ([in, out]); eta uses them as they are. Search
  * space: the submission's five points. */
@@ -63,13 +66,13 @@ static double eta_of(ap_host *host, const ap_rule_settings *s, const ap_param_in
     snprintf(name, sizeof name, "eta.%s", p->name); /* for the golden trajectories; no search space can have a '.' */
     if (host->call->hyperparameter(host, name, &eta)) return eta;
     switch (p->type) {
-    case AP_PARAM_WEIGHT: return sqrt(2 / first);
+    case AP_PARAM_WEIGHT: return s->eta_overrides >= 0 ? s->eta_overrides : sqrt(2 / first);
     case AP_PARAM_CONV_WEIGHT:
     case AP_PARAM_ATTENTION_OUT: return sqrt(1 / before_last);
     case AP_PARAM_EMBEDDING: return s->eta_overrides >= 0 ? s->eta_overrides : 1;
     case AP_PARAM_BATCH_NORM_SCALE:
     case AP_PARAM_LAYER_NORM_SCALE: return 1;
-    case AP_PARAM_BIAS:
+    case AP_PARAM_BIAS: return s->eta_overrides >= 0 ? s->eta_overrides : 0.5;
     case AP_PARAM_BATCH_NORM_BIAS:
     case AP_PARAM_LAYER_NORM_BIAS:
     case AP_PARAM_ATTENTION_BIAS: return 0.5;
@@ -79,15 +82,15 @@ static double eta_of(ap_host *host, const ap_rule_settings *s, const ap_param_in
 
 static double global_rate(ap_host *host, const ap_rule_settings *s) {
     const ap_workload_info *workload = host->call->workload(host);
-    double hint = (double)workload->step_hint, warmup = trunc(s->warmup_factor * hint), largest = 1, xi = s->xi;
+    double hint = (double)workload->step_hint, warmup = s->warmup_factor * hint, largest = 1, xi = s->xi;
     if (xi == 0) {
         for (int p = 0; p < workload->params; p++)
             largest = fmax(largest, (double)(workload->param[p].size / groups_of(&workload->param[p])));
         double steps = s->converge * (hint - 2.0 / 3.0 * warmup);
         xi = sqrt(2 * (tau_of(largest) + sqrt(2) - 1) / steps);
     }
-    double step = (double)host->call->step(host);
-    return s->constant_rate == 0 && step < warmup ? xi * (step / warmup) : xi;
+    double t = (double)(host->call->step(host) + 1);
+    return s->constant_rate == 0 && t < warmup ? xi * (t / warmup) : xi;
 }
 
 /* ---- one reduced entry: k elements of a tensor */
@@ -97,7 +100,6 @@ typedef struct entry {
     int64_t k, first;
     double *b;
     float *v;                      /* reduced style: its second moment */
-    double g2;                     /* mean of G^2 */
     double xi, eta, before, after; /* (1 - b2) / (1 - b2^t) for t - 1 (0 in the first step) and t */
     float clip;
     const ap_rule_settings *s;
@@ -128,7 +130,7 @@ static void amos_moments(const void *scalars_, int64_t n, float *restrict w, flo
     (void)w;
     for (int64_t i = 0; i < n; i++) {
         float square = g[i] * g[i], limit = v[i] * s.limit, root = sqrtf(limit);
-        bool over = square > limit; /* not in the first step, where limit is 0 times infinity */
+        bool over = v[i] > 0 && square > limit;
         v[i] = s.beta2 * v[i] + (over ? limit : square);
         m[i] = s.beta1 * m[i] + s.one_minus_beta1 * (over ? (g[i] < 0 ? -root : root) : g[i]);
     }
@@ -193,14 +195,39 @@ static void amos_reduced(const void *scalars_, int64_t n, float *restrict w, flo
     }
 }
 
-static bool step_reduced(ap_host *host, const entry *e) {
-    static const char *const states[] = {"m", NULL};
-    double beta1 = e->s->beta1, beta2 = e->s->beta2, b = *e->b, square = e->g2, shrink = 1;
-    double limit = (double)*e->v * e->before / (1 - beta2);
-    if (e->before > 0 && square > limit) {
-        shrink = sqrt(limit / square);
-        square = limit;
+/* G, clipped, in the gradient's place; limit: of |G|. */
+AP_RULE_CLONES
+static void amos_clip(const void *limit_, int64_t n, float *restrict w, float *restrict g, float *const *state) {
+    const float limit = *(const float *)limit_;
+    (void)w;
+    (void)state;
+    for (int64_t i = 0; i < n; i++) {
+        float below = g[i] > limit ? limit : g[i];
+        g[i] = below < -limit ? -limit : below;
     }
+}
+
+static void amos_squares(ap_host *host, int64_t n, const float *w, const float *g, float *const *state, double *sum) {
+    (void)w;
+    (void)state;
+    sum[0] = host->call->dot(host, n, g, g);
+    sum[1] = 0;
+}
+
+static bool step_reduced(ap_host *host, const entry *e) {
+    static const char *const states[] = {"m", NULL}, *const none[] = {NULL};
+    double beta1 = e->s->beta1, beta2 = e->s->beta2, b = *e->b, sum[2];
+    float limit = *e->v > 0 ? (float)sqrt((double)*e->v * e->before / (1 - beta2)) : INFINITY;
+    ap_rule_pass pass = {.states = none,
+                         .clip = e->clip,
+                         .kernel = amos_clip,
+                         .scalars = &limit,
+                         .rewrites = true,
+                         .sums = amos_squares,
+                         .first = e->first,
+                         .n = e->k};
+    if (!ap_rule_run(host, e->param, &pass, sum)) return false;
+    double square = sum[0] / (double)e->k;
     *e->v = (float)(beta2 * (double)*e->v + square);
     double vhat = (double)*e->v * e->after, q2 = vhat > 0 ? square / vhat : 0;
     double x = e->xi * e->xi / sqrt(1 + b);
@@ -209,10 +236,10 @@ static bool step_reduced(ap_host *host, const entry *e) {
     scalars s = {.beta1 = (float)beta1,
                  .one_minus_beta1 = (float)(1 - beta1),
                  .decay = (float)f.decay,
-                 .step = (float)(vhat > 0 ? e->eta * e->xi * shrink / sqrt(vhat) : 0),
+                 .step = (float)(vhat > 0 ? e->eta * e->xi / sqrt(vhat) : 0),
                  .divisor = (float)f.divisor};
-    const ap_rule_pass pass = {
-        .states = states, .clip = e->clip, .kernel = amos_reduced, .scalars = &s, .first = e->first, .n = e->k};
+    pass = (ap_rule_pass){
+        .states = states, .clip = 1, .kernel = amos_reduced, .scalars = &s, .first = e->first, .n = e->k};
     return ap_rule_run(host, e->param, &pass, NULL);
 }
 
@@ -238,18 +265,6 @@ static int init_optimizer_state(ap_host *host) {
     return host->call->state_numbers(host, "b", (int)n) ? 0 : 1;
 }
 
-/* Of every entry's gradient; the root of all together. */
-static double sums_of_squares(ap_host *host, double *squares) {
-    const ap_workload_info *workload = host->call->workload(host);
-    double all = 0;
-    for (int p = 0; p < workload->params; p++) {
-        const float *g = host->call->gradient(host, p);
-        int64_t groups = groups_of(&workload->param[p]), k = workload->param[p].size / groups;
-        for (int64_t i = 0; i < groups; i++) all += *squares++ = host->call->dot(host, k, g + i * k, g + i * k);
-    }
-    return sqrt(all);
-}
-
 static int update_params(ap_host *host) {
     ap_rule_settings s;
     int style;
@@ -260,10 +275,9 @@ static int update_params(ap_host *host) {
     const ap_workload_info *workload = host->call->workload(host);
     int64_t t = host->call->step(host) + 1;
     double *noted = host->call->state_numbers(host, "learning_rate", 1);
-    double *squares = (double *)(void *)host->call->scratch(host, 0, 2 * all_groups(host));
     float *reduced = style == REDUCED ? host->call->state_array(host, "v", all_groups(host)) : NULL;
-    if (!noted || !squares || (style == REDUCED && !reduced)) return 1;
-    double norm = sums_of_squares(host, squares);
+    if (!noted || (style == REDUCED && !reduced)) return 1;
+    double norm = ap_gradient_norm(host);
     entry e = {.s = &s,
                .clip = norm > s.clip_global_norm ? (float)(s.clip_global_norm / norm) : 1,
                .xi = *noted = global_rate(host, &s),
@@ -278,11 +292,9 @@ static int update_params(ap_host *host) {
             e.first = i * e.k;
             e.b = b + i;
             e.v = reduced + (reduced ? i : 0);
-            e.g2 = (double)e.clip * (double)e.clip * squares[i] / (double)e.k;
             if (!(style == ADAM ? step_adam : step_reduced)(host, &e)) return 1;
         }
         b += groups;
-        squares += groups;
         if (reduced) reduced += groups;
     }
     return 0;

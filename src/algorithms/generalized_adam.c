@@ -37,6 +37,7 @@ static void generalized_adam_scalars(const ap_rule_settings *s, int64_t t, doubl
                                 .weight_decay = (float)s->weight_decay,
                                 .nesterov = s->nesterov != 0,
                                 .plain = s->disable_preconditioning != 0};
+    if (s->nesterov == 0) ((scalars *)out)->adam.step_size = (float)rate; /* as in nadamp.c: no correction of m */
 }
 
 AP_RULE_CLONES

@@ -5,7 +5,7 @@
  *
  *     m = b1 m + (1 - b1) g,   v = b2 v + (1 - b2) g^2
  *     n = b1 m + (1 - b1) g if nesterov, else m
- *     w -= h (n / (1 - b1^t) / ((v / (1 - b2^t))^(1 / power) + eps) + weight_decay w)
+ *     w -= h (n / c / ((v / (1 - b2^t))^(1 / power) + eps) + weight_decay w),   c = 1 - b1^t if nesterov, else 1
  *
  * power is 2 (a square root: NAdamW) or 1.5. Other roots by power.h, so that they have the same bits everywhere.
  *
@@ -42,6 +42,7 @@ static void nadamp_scalars(const ap_rule_settings *s, int64_t t, double rate, vo
                                 .inverse_power = ap_exponent_of(1 / s->power),
                                 .root = s->power != 2,
                                 .nesterov = s->nesterov != 0};
+    if (s->nesterov == 0) ((scalars *)out)->adam.step_size = (float)rate;
 }
 
 AP_RULE_CLONES

@@ -11,7 +11,7 @@ static double warmup(int64_t step, double warmup_steps) {
 double ap_schedule_warmup_cosine(int64_t step, double warmup_steps, double step_hint) {
     if ((double)step < warmup_steps) return warmup(step, warmup_steps);
     double start = ceil(warmup_steps);
-    double peak = start > 1 && start != warmup_steps ? warmup((int64_t)start - 1, warmup_steps) : 1;
+    double peak = start != warmup_steps ? warmup((int64_t)start - 1, warmup_steps) : 1;
     double length = fmax(step_hint - warmup_steps, 1);
     return peak * (0.5 * (1 + ap_f64_cos(PI * ((double)step - start) / length)));
 }
@@ -21,6 +21,7 @@ double ap_schedule_warmup_linear(int64_t step, int64_t warmup_steps, int64_t ste
     if (step < warmup_steps) return (double)step / (double)warmup_steps;
     int64_t decay_steps = (int64_t)((double)(step_hint - warmup_steps) * decay_steps_factor);
     int64_t done = step - warmup_steps;
+    if (decay_steps == 0) return 1;
     if (done >= decay_steps) return end_factor;
     return 1 - (1 - end_factor) * ((double)done / (double)decay_steps);
 }

@@ -16,15 +16,14 @@
  *
  * P = 1 and E = W where W is a whole number (NAdamW casts it). AdamW does not cast it, and SequentialLR restarts the
  * cosine at the peak only in a step that equals W; otherwise the cosine starts from the rate of the last warmup step: P
- * = the multiplier at step E - 1. Beyond step_hint it follows the cosine back up (JAX: stays at 0).
- *
- * Departure: for W < 1 the PyTorch code would keep the multiplier 1e-10 for the whole training; here P = 1. */
+ * = the multiplier at step E - 1, which for 0 < W < 1 is 1e-10: such a training does not move. Beyond step_hint it
+ * follows the cosine back up (JAX: stays at 0). */
 double ap_schedule_warmup_cosine(int64_t step, double warmup_steps, double step_hint);
 
 /* Linear warmup of W steps, then a linear decay to end_factor over D = int((step_hint - W) decay_steps_factor) steps:
  *
  *     s < W:   s / W
- *     s >= W:  1 - (1 - end_factor) min((s - W) / D, 1);  D = 0: end_factor */
+ *     s >= W:  1 - (1 - end_factor) min((s - W) / D, 1);  D = 0: 1 (optax polynomial_schedule of no steps) */
 double ap_schedule_warmup_linear(int64_t step, int64_t warmup_steps, int64_t step_hint, double decay_steps_factor,
                                  double end_factor);
 

@@ -8,7 +8,8 @@ double ap_power(double base, double power) {
 
 double ap_schedule_free_rate(ap_host *host, const ap_rule_settings *s, int64_t k) {
     double hint = (double)host->call->workload(host)->step_hint;
-    double warmup = s->warmup_steps >= 0 ? trunc(s->warmup_steps) : trunc(s->warmup_factor * hint * 0.75);
+    double warmup =
+        s->warmup_steps >= 0 ? trunc(s->warmup_steps) : trunc(s->warmup_factor * hint * s->step_hint_factor);
     return s->learning_rate * ((double)k < warmup ? (double)(k + 1) / warmup : 1);
 }
 

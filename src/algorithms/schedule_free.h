@@ -5,8 +5,8 @@
 
 #include "algorithms/rule.h"
 
-/* Warmup over int(0.75 * warmup_factor * step_hint) steps (0.75: how much of step_hint the schedule-free submissions
- * expect to need), or warmup_steps where that is given (-1: not): lr min((k + 1) / W, 1), k from 0. */
+/* Warmup over int(warmup_factor * step_hint * step_hint_factor) steps (the factor: how much of step_hint a submission
+ * expects to need), or warmup_steps where that is given (-1: not): lr min((k + 1) / W, 1), k from 0. */
 double ap_schedule_free_rate(ap_host *host, const ap_rule_settings *settings, int64_t k);
 
 /* x -> y; scalars: one float, 1 - b1. And back: one float, 1 - 1 / b1. */

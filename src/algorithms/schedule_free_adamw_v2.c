@@ -18,9 +18,11 @@ extern const char ap_schedule_free_adamw_v2_json[], ap_schedule_free_adamw_v2_se
 static const char *const space = ap_schedule_free_adamw_v2_json;
 static const char *const point = ap_schedule_free_adamw_v2_self_tuning_json;
 
-static const ap_rule_input inputs[] = {{"learning_rate", AP_REQUIRED}, {"beta1", AP_REQUIRED}, {"beta2", AP_REQUIRED},
-                                       {"weight_decay", AP_REQUIRED},  {"warmup_factor", 0},   {"warmup_steps", -1},
-                                       {"weight_lr_power", 2},         {"epsilon", 1e-8},      {NULL, 0}};
+static const ap_rule_input inputs[] = {{"learning_rate", AP_REQUIRED}, {"beta1", AP_REQUIRED},
+                                       {"beta2", AP_REQUIRED},         {"weight_decay", AP_REQUIRED},
+                                       {"warmup_factor", 0},           {"warmup_steps", -1},
+                                       {"weight_lr_power", 2},         {"epsilon", 1e-8},
+                                       {"step_hint_factor", 0.75},     {NULL, 0}};
 static const char *const states[] = {"z", "exp_avg_sq", NULL};
 
 AP_RULE_CLONES

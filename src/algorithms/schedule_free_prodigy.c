@@ -3,13 +3,13 @@
  * Mishchenko and Defazio, "Prodigy: an expeditiously adaptive parameter-free learner", arXiv:2306.06101, Algorithm 4;
  * Defazio et al., arXiv:2405.15682; AlgoPerf v0.5 external tuning submission "schedule_free_prodigy", PyTorch form. x
  * are the parameters, z and p0 start as x, d = d0. Step k = 0, 1, ..., h = lr after a linear warmup (schedule_free.h:
- * int(0.75 warmup_factor step_hint) steps, with warmup_factor 0.1):
+ * int(0.075 step_hint) steps):
  *
  *     y = x + (1 - b1) (z - x);  g at y
  *     N = sqrt(b2) N + d^2 h <g, p0 - z>
  *     v = b2 v + d^2 (1 - b2) g^2,   s = sqrt(b2) s + d^2 h g
  *     d' = max(d, d_coef N / sum |s|)
- *     z -= weight_decay d h x,   z -= d' d h g / (sqrt(v) + d eps)
+ *     z -= weight_decay d h x,   z -= d' d h g / (sqrt(v) + d' eps)
  *     c = (k + 1)^r,   S += c,   x = x + c / S (z - x),   d = d'
  *
  * v, s and p0 are kept in bfloat16, as published: v and s round after every operation; float32_state = true keeps them
@@ -23,8 +23,10 @@ static const ap_rule_input inputs[] = {{"learning_rate", 1},
                                        {"beta1", 0.9},
                                        {"beta2", 0.9955159689799007},
                                        {"weight_decay", 0},
-                                       {"warmup_factor", 0.1},
+                                       {"warmup_factor", 0.075},
                                        {"warmup_steps", -1},
+                                       {"step_hint_factor", 1},
+                                       {"label_smoothing", 0.2}, /* the published code has this one value */
                                        {"r", 0.75},
                                        {"d0", 1e-6},
                                        {"d_coef", 1},
@@ -165,13 +167,13 @@ static int update_params(ap_host *host) {
                  .root_beta2 = s.float32_state != 0 ? (float)beta3 : ap_bfloat16_factor(&s, beta3),
                  .gradient = (float)(d * d * h),
                  .decay = (float)(s.weight_decay * d * h),
-                 .epsilon = (float)(d * s.epsilon),
                  .average = (float)(weight / numbers[WEIGHT_SUM]),
                  .bfloat16 = s.float32_state == 0};
     if (!moments(host, &x, clip, &inner, &absolute)) return 1;
     numbers[NUMERATOR] = beta3 * numbers[NUMERATOR] + d * d * h * inner;
     if (absolute > 0) numbers[D] = fmax(d, s.d_coef * numbers[NUMERATOR] / absolute);
     x.step = (float)(numbers[D] * d * h);
+    x.epsilon = (float)(numbers[D] * s.epsilon);
     return ap_rule_apply(host, states, clip, prodigy_step, &x) ? 0 : 1;
 }
 

@@ -10,7 +10,7 @@
  *     c = p h^weight_lr_power,   S += c,   x = x + c / S (z - x)
  *
  * v and z1 are kept in bfloat16, as published (every operation on v rounds); float32_state = true keeps both in
- * float32. Search space: the submission's five points are those of schedule_free_adamw_v2. */
+ * float32. Search space: the submission's five points. */
 #include "algorithms/schedule_free.h"
 #include "base/fmath.h"
 
@@ -23,6 +23,7 @@ static const ap_rule_input inputs[] = {{"learning_rate", AP_REQUIRED},
                                        {"weight_decay", AP_REQUIRED},
                                        {"warmup_factor", 0},
                                        {"warmup_steps", -1},
+                                       {"step_hint_factor", 0.75},
                                        {"r", 1},
                                        {"weight_lr_power", 2},
                                        {"float32_state", 0},

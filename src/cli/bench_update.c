@@ -117,7 +117,7 @@ static const traffic least[] = {
     {"adamg", "w g m v r w' m' v' r'", 9},
     {"adamw", "w g m v w' m' v'", 7},
     {"ademamix", "g | w g m n v w' m' n' v'  (its point clips)", 10},
-    {"amos", "g | w g m w' m'  (global norm; its first point: reduced v)", 6},
+    {"amos", "g | g g' | w g m w' m'  (global norm, clipped squares before the step; its first point: reduced v)", 8},
     {"cautious_nadamw", "g m v u' m' v' | w u w'  (a tensor's share of signs before its step)", 9},
     {"cyclic_lr", "w g m v w' m' v'", 7},
     {"generalized_adam", "w g u w' u'  (its first point: no preconditioning)", 5},

@@ -387,7 +387,7 @@ static void test_cyclic_lr(void) {
     ap_point_free(&point);
 }
 
-/* Ten steps of the first point, then from the initial weights ten of the second. */
+/* Ten steps of the first point, then from the initial weights ten of the second, then ceil(0.75 * 10) of the third. */
 static void test_nadamw_sequential(void) {
     static twin t;
     static moments s;
@@ -398,21 +398,24 @@ static void test_nadamw_sequential(void) {
     const ap_submission *algorithm = NULL;
     ap_solo *solo = solo_of("nadamw_sequential", &t.q, &point, &algorithm);
     twin_start(&t);
-    for (int step = 0; step < 20; step++) {
+    for (int step = 0; step < 28; step++) {
         ap_error error;
         CHECK_INT(ap_solo_step(solo, algorithm, &error), AP_OK);
-        bool second = step >= 10;
-        int local = step % 10, warmup = second ? 0 : 2; /* int(0.05 * 10) and int(0.2 * 10) */
-        if (step == 10) {
+        int part = step / 10, local = step % 10, length = part == 2 ? 8 : 10;
+        int warmup = part == 0 ? 2 : 0; /* int(0.2 * 10), int(0.02 * 10) and int(0.01 * 8) */
+        if (step > 0 && local == 0) {
             twin_start(&t);
             s = (moments){0};
         }
         double rate =
-            local < warmup ? local / 2.0 : 0.5 + cos(3.14159265358979323846 * (local - warmup) / (10 - warmup)) / 2;
+            local < warmup ? local / 2.0 : 0.5 + cos(3.14159265358979323846 * (local - warmup) / (length - warmup)) / 2;
         twin_gradient(&t, step);
-        if (second)
-            nadamw_step(&t, &s, 0.0008445074561975979 * rate, 1 - 0.11042418465, 0.9978504782314613,
-                        0.08135402759553023, local + 1);
+        if (part == 2)
+            nadamw_step(&t, &s, 0.0023792566965593815 * rate, 1 - 0.01990335215, 0.9632738717172477, 0.3417568278549717,
+                        local + 1);
+        else if (part == 1)
+            nadamw_step(&t, &s, 0.001768509931943289 * rate, 1 - 0.05850208614, 0.9768053375036079, 0.0279513959224539,
+                        local + 1);
         else
             nadamw_step(&t, &s, 0.05 * rate, 0.9, 0.99, 0.1, local + 1);
         compare("nadamw_sequential", step, &t, solo, 2e-6);

@@ -65,9 +65,10 @@ static void test_cosine_without_warmup_starts_at_the_peak(void) {
     CHECK_NEAR(ap_schedule_warmup_cosine(50, 0, 100), 0.5, 1e-15);
 }
 
-static void test_cosine_with_less_than_one_warmup_step_does_train(void) {
+/* As PyTorch has it: the cosine goes on from the rate of the only warmup step. */
+static void test_cosine_with_less_than_one_warmup_step_stays_low(void) {
     CHECK_NEAR(ap_schedule_warmup_cosine(0, 0.5, 100), 1e-10, 1e-24);
-    CHECK_NEAR(ap_schedule_warmup_cosine(1, 0.5, 100), 1, 0);
+    CHECK_NEAR(ap_schedule_warmup_cosine(1, 0.5, 100), 1e-10, 1e-24);
 }
 
 static void test_cosine_that_is_all_warmup(void) {
@@ -93,12 +94,12 @@ static void test_linear_starts_at_zero_and_ends_at_its_factor(void) {
 
 static void test_linear_without_warmup_or_decay(void) {
     CHECK_NEAR(ap_schedule_warmup_linear(0, 0, 10, 1, 0.5), 1, 0);
-    CHECK_NEAR(ap_schedule_warmup_linear(0, 0, 10, 0, 0.5), 0.5, 0);
-    CHECK_NEAR(ap_schedule_warmup_linear(10, 10, 10, 0.9, 0.5), 0.5, 0); /* all warmup */
+    CHECK_NEAR(ap_schedule_warmup_linear(0, 0, 10, 0, 0.5), 1, 0);     /* a decay of no steps is none, as in optax */
+    CHECK_NEAR(ap_schedule_warmup_linear(10, 10, 10, 0.9, 0.5), 1, 0); /* all warmup */
 }
 
 AP_TEST_MAIN(test_cosine_as_recorded, test_cosine_with_a_broken_warmup_as_recorded, test_linear_as_recorded,
              test_cosine_starts_low_peaks_and_ends_at_zero, test_cosine_without_warmup_starts_at_the_peak,
-             test_cosine_with_less_than_one_warmup_step_does_train, test_cosine_that_is_all_warmup,
+             test_cosine_with_less_than_one_warmup_step_stays_low, test_cosine_that_is_all_warmup,
              test_cosine_stays_in_range_for_long_trials, test_linear_starts_at_zero_and_ends_at_its_factor,
              test_linear_without_warmup_or_decay)

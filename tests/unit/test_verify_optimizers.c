@@ -14,6 +14,13 @@ static void test_recorded_trajectories(void) {
     if (error.status) printf("%s\n", error.text);
 }
 
+/* Settings off the recorded ones, and outliers and zeros in the gradients. */
+static void test_other_settings(void) {
+    ap_error error = {0};
+    CHECK_INT(ap_verify_optimizers(AP_TEST_FIXTURES "/optimizer_settings.h5", &error), AP_OK);
+    if (error.status) printf("%s\n", error.text);
+}
+
 static char scratch[64];
 
 /* A copy of the fixture, open for writing, in a file of this process. */
@@ -203,8 +210,8 @@ static void test_settings_become_hyperparameters(void) {
     CHECK(isnan(number("{\"learning_rate\": 1, \"warmup_factor\": 0.1}", "/adamw", "constant_rate")));
 }
 
-AP_TEST_MAIN(test_recorded_trajectories, test_wrong_trajectory_fails, test_nan_in_a_trajectory_fails,
-             test_wrong_learning_rates_fail, test_wrong_average_fails, test_wrong_schedule_fails,
-             test_hyperparameters_the_rule_cannot_use_fail, test_damaged_files_are_refused,
+AP_TEST_MAIN(test_recorded_trajectories, test_other_settings, test_wrong_trajectory_fails,
+             test_nan_in_a_trajectory_fails, test_wrong_learning_rates_fail, test_wrong_average_fails,
+             test_wrong_schedule_fails, test_hyperparameters_the_rule_cannot_use_fail, test_damaged_files_are_refused,
              test_files_that_are_not_fixtures_are_refused, test_a_file_without_known_rules_is_no_success,
              test_settings_become_hyperparameters)
