@@ -86,6 +86,8 @@ typedef enum ap_packed_form {
     AP_PACKED_TRANSPOSED,
     AP_PACKED_CONV,
     AP_PACKED_CONV_BACKWARD,
+    AP_PACKED_WINOGRAD,
+    AP_PACKED_WINOGRAD_BACKWARD,
     AP_PACKED_FORMS
 } ap_packed_form;
 typedef bool ap_packer_function(const void *context, const float *values, float *packed);

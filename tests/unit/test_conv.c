@@ -47,6 +47,12 @@ static const shape shapes[] = {
     {2, 3, 2, 5, 7, 7, 7, 1, 1, 3, 3, 3, 3, 1},
     {2, 3, 3, 2, 3, 3, 3, 1, 1, 5, 6, 5, 6, 1},
     {2, 1, 30, 9, 20, 1, 5, 1, 2, 0, 2, 0, 2, 1},
+    /* Winograd's form: odd images, uneven and wide padding, no padding, several chunks */
+    {2, 13, 9, 33, 50, 3, 3, 1, 1, 0, 2, 2, 0, 1},
+    {3, 6, 8, 32, 32, 3, 3, 1, 1, 0, 0, 0, 0, 1},
+    {1, 8, 9, 40, 36, 3, 3, 1, 1, 3, 2, 1, 3, 1},
+    {1, 70, 66, 32, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1},
+    {80, 7, 7, 32, 48, 3, 3, 1, 1, 1, 1, 1, 1, 1},
 };
 
 static const struct dilated {
@@ -188,6 +194,61 @@ static void test_definition(void) {
     CHECK_NEAR(y[1], 1 * 3 + 2 * 5 + 3 * 9 + 4 * 11 + 5 * 4 + 6 * 6 + 7 * 10 + 8 * 12, 0);
 }
 
+/* Winograd's form is the convolution: against sums in double over the window, all three passes. */
+static double exact_forward(const ap_conv *v, const arrays *a, int64_t at) {
+    const int64_t o = at % v->k, j = at / v->k % v->ow, i = at / v->k / v->ow % v->oh, n = at / v->k / v->ow / v->oh;
+    double sum = 0;
+    for (int64_t e = 0; e < 9 * v->c; e++) {
+        const int64_t h = i + e / 3 % 3 - v->pad_top, w = j + e % 3 - v->pad_left, c = e / 9;
+        if (h < 0 || h >= v->h || w < 0 || w >= v->w) continue;
+        sum += (double)a->x[((n * v->h + h) * v->w + w) * v->c + c] * (double)a->w[o * v->c * 9 + e];
+    }
+    return sum;
+}
+static double exact_data(const ap_conv *v, const arrays *a, int64_t at) {
+    const int64_t c = at % v->c, w = at / v->c % v->w, h = at / v->c / v->w % v->h, n = at / v->c / v->w / v->h;
+    double sum = 0;
+    for (int64_t e = 0; e < 9 * v->k; e++) {
+        const int64_t i = h - e / 3 % 3 + v->pad_top, j = w - e % 3 + v->pad_left, o = e / 9;
+        if (i < 0 || i >= v->oh || j < 0 || j >= v->ow) continue;
+        sum += (double)a->dy[((n * v->oh + i) * v->ow + j) * v->k + o] * (double)a->w[(o * v->c + c) * 9 + e % 9];
+    }
+    return sum;
+}
+static double exact_weight(const ap_conv *v, const arrays *a, int64_t at) {
+    const int64_t e = at % 9, c = at / 9 % v->c, o = at / 9 / v->c;
+    double sum = 0;
+    for (int64_t p = 0; p < v->n * v->oh * v->ow; p++) {
+        const int64_t h = p / v->ow % v->oh + e / 3 - v->pad_top, w = p % v->ow + e % 3 - v->pad_left;
+        if (h < 0 || h >= v->h || w < 0 || w >= v->w) continue;
+        sum += (double)a->x[((p / v->ow / v->oh * v->h + h) * v->w + w) * v->c + c] * (double)a->dy[p * v->k + o];
+    }
+    return sum;
+}
+static void test_winograd_is_the_convolution(void) {
+    static const shape some[] = {{2, 13, 9, 33, 50, 3, 3, 1, 1, 0, 2, 2, 0, 1},
+                                 {2, 8, 8, 64, 32, 3, 3, 1, 1, 1, 1, 1, 1, 1}};
+    for (size_t i = 0; i < sizeof some / sizeof *some; i++) {
+        const ap_conv v = conv_of(&some[i], 1, 1);
+        arrays a;
+        CHECK(ap_conv_is_winograd(&v));
+        make(&v, &a);
+        for (int64_t at = 0; at < a.ny; at++) CHECK_NEAR(a.y_want[0][at], exact_forward(&v, &a, at), 1e-5);
+        for (int64_t at = 0; at < a.nx; at++) CHECK_NEAR(a.dx_want[0][at], exact_data(&v, &a, at), 1e-5);
+        for (int64_t at = 0; at < a.nw; at++) CHECK_NEAR(a.dw_want[0][at], exact_weight(&v, &a, at), 1e-5);
+        release(&a);
+    }
+}
+
+/* Of images alone, not of their number: what an example becomes must not depend on those beside it. */
+static void test_form_does_not_depend_on_the_batch(void) {
+    for (size_t i = 0; i < PLAIN; i++) {
+        ap_conv v = conv_of(&shapes[i], 1, 1), one = v;
+        one.n = 1;
+        CHECK(ap_conv_is_winograd(&v) == ap_conv_is_winograd(&one));
+    }
+}
+
 static void test_blas_agrees(void) {
     shape points = {2, 7, 9, 12, 20, 1, 1, 1, 1, 0, 0, 0, 0, 1};
     ap_conv v = conv_of(&points, 1, 1);
@@ -204,4 +265,5 @@ static void test_blas_agrees(void) {
     release(&a);
 }
 
-AP_TEST_MAIN(test_definition, test_bits, test_blas_agrees)
+AP_TEST_MAIN(test_definition, test_winograd_is_the_convolution, test_form_does_not_depend_on_the_batch, test_bits,
+             test_blas_agrees)

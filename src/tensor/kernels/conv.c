@@ -214,6 +214,10 @@ static int64_t group_size(const ap_conv *v, bool backward) {
 }
 size_t ap_conv_packed_size(const ap_conv *v, bool backward) {
     if (ap_conv_is_depthwise(v)) return (size_t)(v->r * v->s * v->c);
+    if (ap_conv_is_winograd(v)) {
+        const ap_winograd g = backward ? ap_winograd_data(v) : ap_winograd_forward(v);
+        return ap_winograd_packed_size(&g);
+    }
     return (size_t)(group_size(v, backward) * v->groups);
 }
 
@@ -271,6 +275,10 @@ bool ap_conv_pack(const ap_conv *v, bool backward, const float *weights, float *
     if (ap_conv_is_depthwise(v)) {
         move_window_out(v, weights, 0, v->c, v->c, packed);
         return true;
+    }
+    if (ap_conv_is_winograd(v)) {
+        const ap_winograd g = backward ? ap_winograd_data(v) : ap_winograd_forward(v);
+        return ap_winograd_pack(&g, weights, packed);
     }
     for (int64_t g = 0; g < v->groups && done; g++)
         done = backward ? pack_backward(v, weights + g * group_weights, packed + g * size)
@@ -399,6 +407,11 @@ void ap_conv_forward(ap_math math, const ap_conv *v, const float *x, const float
         ap_conv_depthwise_forward(v, x, p.packed, accumulate, y);
         return;
     }
+    if (ap_conv_is_winograd(v)) {
+        const ap_winograd g = ap_winograd_forward(v);
+        ap_winograd_run(&g, ap_conv_threads(v), x, weights, p.packed, accumulate, y);
+        return;
+    }
     plan(&p, v->oh, v->ow, panels_of(p.kernels, v->k / v->groups));
     ap_kernels_for(ap_conv_threads(v), p.bands.count * p.panel_parts, forward_part, &p);
 }
@@ -491,6 +504,11 @@ void ap_conv_data_gradient(ap_math math, const ap_conv *v, const float *dy, cons
               .accumulate = accumulate};
     if (p.packed && ap_conv_is_depthwise(v)) {
         ap_conv_depthwise_data(v, dy, p.packed, accumulate, dx);
+        return;
+    }
+    if (ap_conv_is_winograd(v)) {
+        const ap_winograd g = ap_winograd_data(v);
+        ap_winograd_run(&g, ap_conv_threads(v), dy, weights, p.packed, accumulate, dx);
         return;
     }
     plan(&p, v->h, v->w, panels_of(p.kernels, v->c / v->groups));

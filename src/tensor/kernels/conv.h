@@ -17,7 +17,21 @@
  * No im2col matrix: the window of a pixel is r runs of s*c floats at a fixed distance, which the micro-kernels of
  * ap_gemm walk where they lie, and pixels whose windows leave the image in the same way make up a product of their own
  * (so padding costs nothing; the weight gradient works on a copy with zeros beside the lines). A data gradient with
- * strides is stride_h * stride_w dense ones that write interleaved pixels. Winograd and FFT would be other sums.
+ * strides is stride_h * stride_w dense ones that write interleaved pixels.
+ *
+ * WINOGRAD. Where ap_conv_is_winograd() (windows of 3x3, stride 1, no dilation, one group, at least 32 channels on
+ * both sides, images that are not tiny; a matter of the extents c, k, h, w and paddings alone) the sums are those of
+ * F(2x2, 3x3) (Lavin and Gray 2016), 16 multiplications in place of 36. Tile (n, a, b) has the outputs of lines 2 a, 2
+ * a + 1 and columns 2 b, 2 b + 1 and the 4 x 4 inputs d under them, +0 outside the image. All transforms go down the
+ * columns first, then along the lines, every sum rounded by itself (winograd.inc has them spelled out):
+ *     V = B' d B, U = G g G' of a window g, M[e] = one fma chain from +0 over c of V[e] U[e] at each of 16 positions e,
+ *     y = A' M A, added to what is there if `accumulate`
+ *     dx: the same of dy and the windows backwards, over o, with tiles of dx
+ *     dw = G' S G, S[e] = chains over tiles (n, a, b) of V[e] (A dy A')[e], chunks and tree as above with tiles in
+ *     place of pixels and AP_WINOGRAD_CHUNK of them; then added to dw if `accumulate`
+ * Coefficients are 1 and 1/2, so errors stay near those of the plain sums. Larger tiles have coefficients up to 21/4
+ * and lose digits; they were left out. A number that is not finite spreads over its tile.
+ *
  * Threads split outputs. Not collective. */
 #ifndef AP_KERNELS_CONV_H
 #define AP_KERNELS_CONV_H
@@ -51,9 +65,12 @@ void ap_conv_data_gradient(ap_math math, const ap_conv *conv, const float *dy, c
 void ap_conv_weight_gradient(ap_math math, const ap_conv *conv, const float *x, const float *dy, bool accumulate,
                              float *dw);
 
+/* Whether the sums are Winograd's. */
+bool ap_conv_is_winograd(const ap_conv *conv);
+
 /* Weights as the forward pass or (backward) the data gradient reads them, once a step. They depend on the extents c, k,
- * r, s, strides, paddings, dilations and groups only. Floats needed; the packing, false without memory for scratch. The
- * layout belongs to the ISA in use. */
+ * r, s, strides, paddings, dilations, groups and on ap_conv_is_winograd() only. Floats needed; the packing, false
+ * without memory for scratch. The layout belongs to the ISA in use. */
 size_t ap_conv_packed_size(const ap_conv *conv, bool backward);
 bool ap_conv_pack(const ap_conv *conv, bool backward, const float *weights, float *packed);
 

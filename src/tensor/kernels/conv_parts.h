@@ -1,6 +1,6 @@
 /* Inside kernels/: what the files of the convolution share. conv_reference.c: the definition; conv_axes.c: which pixels
  * a window meets; conv.c: forward pass and data gradient; conv_weights.c: weight gradient; conv_depthwise.c: all three
- * where every channel is a group. */
+ * where every channel is a group; conv_winograd.c: all three of most windows of 3x3. */
 #ifndef AP_KERNELS_CONV_PARTS_H
 #define AP_KERNELS_CONV_PARTS_H
 
@@ -83,6 +83,37 @@ void ap_conv_depthwise_forward(const ap_conv *conv, const float *x, const float 
 void ap_conv_depthwise_data(const ap_conv *conv, const float *dy, const float *packed, bool accumulate, float *dx);
 /* False, and dw untouched, without memory. */
 bool ap_conv_depthwise_weights(const ap_conv *conv, const float *x, const float *dy, bool accumulate, float *dw);
+
+/* ---- Winograd's form, where ap_conv_is_winograd() */
+
+/* The forward pass, or the data gradient as one: out[.., o] over tiles of 2 x 2 of in and windows weights[o step_out +
+ * c step_in + 0 .. 8], mirrored: backwards. */
+typedef struct ap_winograd {
+    int64_t n, h, w, in;
+    int64_t oh, ow, out;
+    int64_t pad_top, pad_left; /* may be negative */
+    int64_t step_out, step_in;
+    bool mirrored;
+} ap_winograd;
+enum { AP_WINOGRAD_POSITIONS = 16, AP_WINOGRAD_CHUNK = AP_GEMM_CHUNK / 4 /* tiles */ };
+ap_winograd ap_winograd_forward(const ap_conv *conv);
+ap_winograd ap_winograd_data(const ap_conv *conv);
+size_t ap_winograd_packed_size(const ap_winograd *g);
+bool ap_winograd_pack(const ap_winograd *g, const float *weights, float *packed);
+/* packed NULL: by definition, slowly */
+void ap_winograd_run(const ap_winograd *g, int threads, const float *in, const float *weights, const float *packed,
+                     bool accumulate, float *out);
+/* False, and dw untouched, without memory. */
+bool ap_winograd_weights(const ap_conv *conv, const float *x, const float *dy, bool accumulate, float *dw);
+ap_conv_parts ap_winograd_chunks_of(const ap_winograd *g); /* bands of lines of tiles */
+/* The 2 x 2 outputs of a tile, also those outside; the weight gradient. */
+void ap_winograd_tile_by_definition(const ap_winograd *g, const float *in, const float *weights, int64_t index,
+                                    int64_t o, float y[4]);
+void ap_winograd_weights_by_definition(const ap_conv *conv, const float *x, const float *dy, bool accumulate,
+                                       float *dw);
+
+/* [r * s] planes of [c/groups][k/groups] -> [k/groups][c/groups][r][s] */
+void ap_conv_to_published(const ap_conv *conv, const float *from, int64_t plane, float *dw);
 
 /* Levels of the tree over `chunks` chunks. */
 int ap_conv_levels_for(int64_t chunks);

@@ -213,18 +213,17 @@ int ap_conv_levels_for(int64_t chunks) {
     return levels;
 }
 
-/* [r][s][cg][kg] -> [kg][cg][r][s] */
-static void to_published(const ap_conv *v, const float *from, float *dw) {
+void ap_conv_to_published(const ap_conv *v, const float *from, int64_t plane, float *dw) {
     const ap_gemm_kernels *kernels = &ap_kernels_current()->gemm;
     const int64_t cg = v->c / v->groups, kg = v->k / v->groups, window = v->r * v->s, all = cg * window;
     int64_t e = 0;
     for (; e + kernels->width <= all; e += kernels->width) {
         const float *row[AP_GEMM_MAX_WIDTH];
-        for (int i = 0; i < kernels->width; i++) row[i] = from + ((e + i) % window * cg + (e + i) / window) * kg;
+        for (int i = 0; i < kernels->width; i++) row[i] = from + (e + i) % window * plane + (e + i) / window * kg;
         kernels->pack_rows(kernels->width, kg, row, dw + e, all);
     }
     for (; e < all; e++)
-        for (int64_t o = 0; o < kg; o++) dw[o * all + e] = from[(e % window * cg + e / window) * kg + o];
+        for (int64_t o = 0; o < kg; o++) dw[o * all + e] = from[e % window * plane + e / window * kg + o];
 }
 
 static bool weights_group(const ap_conv *v, const float *x, const float *dy, bool accumulate, float *dw) {
@@ -248,7 +247,7 @@ static bool weights_group(const ap_conv *v, const float *x, const float *dy, boo
     ap_kernels_for(threads, p.row_parts, weights_part, &p);
     for (int i = 0; i < p.row_parts; i++)
         if (failed[i]) return false;
-    to_published(v, p.partial, published);
+    ap_conv_to_published(v, p.partial, v->c / v->groups * (v->k / v->groups), published);
     if (accumulate) ap_add_into((size_t)size, published, dw);
     return true;
 }
@@ -307,6 +306,10 @@ void ap_conv_weight_gradient(ap_math math, const ap_conv *v, const float *x, con
     }
     if (!points) ap_kernels_count((double)(v->n * v->oh * v->ow), (double)kg, (double)(v->r * v->s * v->c));
     if (ap_conv_is_depthwise(v) && ap_conv_depthwise_weights(v, x, dy, accumulate, dw)) return;
+    if (ap_conv_is_winograd(v)) {
+        if (!ap_winograd_weights(v, x, dy, accumulate, dw)) ap_winograd_weights_by_definition(v, x, dy, accumulate, dw);
+        return;
+    }
     for (int64_t g = 0; g < v->groups; g++) {
         const bool done = points
                               ? weights_of_points(math, v, x, dy, accumulate, dw)

@@ -1,7 +1,7 @@
 /* Inside kernels/ (and its benchmark): what every instruction set provides. One translation unit each
  * (kernels_portable.c, kernels_avx2.c, kernels_avx512.c), made from the same bodies (gemm_tile.inc, depthwise.inc,
- * vecmath.inc, reduce.inc, activation.inc, norm.inc, eigen.inc) over that set's vector layer (simd_*.h). Only those
- * three files are compiled with the set's flags. */
+ * winograd.inc, vecmath.inc, reduce.inc, activation.inc, norm.inc, eigen.inc) over that set's vector layer (simd_*.h).
+ * Only those three files are compiled with the set's flags. */
 #ifndef AP_KERNELS_KERNEL_SET_H
 #define AP_KERNELS_KERNEL_SET_H
 
@@ -70,6 +70,12 @@ typedef struct ap_kernel_set {
     ap_gemm_kernels gemm;
     void (*depthwise)(const ap_depthwise *d);
     void (*depthwise_weights)(const ap_depthwise_weights *d);
+    /* winograd.inc: between squares of pixels or windows and 16 positions at distance `plane`. */
+    void (*winograd_input)(int64_t channels, const float *const pixel[16], float *out, int64_t plane, int64_t panel);
+    void (*winograd_gradient)(int64_t channels, const float *const pixel[4], float *out, int64_t plane, int64_t panel);
+    void (*winograd_output)(int64_t channels, const float *m, int64_t plane, float *const pixel[4], bool accumulate);
+    void (*winograd_weights)(int64_t n, const float *g, int64_t window_plane, float *u, int64_t plane);
+    void (*winograd_weights_back)(int64_t n, const float *u, int64_t plane, float *g, int64_t window_plane);
     /* vecmath.h */
     void (*exp)(size_t n, const float *x, float *y);
     void (*log)(size_t n, const float *x, float *y);

@@ -6,6 +6,7 @@
 #define TILE_ROWS 6
 #include "tensor/kernels/gemm_tile.inc"
 #include "tensor/kernels/depthwise.inc"
+#include "tensor/kernels/winograd.inc"
 #include "tensor/kernels/reduce.inc"
 #include "tensor/kernels/vecmath.inc"
 #include "tensor/kernels/activation.inc"

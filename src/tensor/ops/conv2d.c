@@ -35,7 +35,9 @@ static bool pack(const void *context, const float *values, float *packed) {
 static const float *packed_weights(ap_tape *tape, const conv2d *op, bool backward) {
     if (op->w->param < 0) return NULL;
     form f = {&op->conv, backward};
-    return ap_params_packed_as(ap_tape_params(tape), op->w->param, backward ? AP_PACKED_CONV_BACKWARD : AP_PACKED_CONV,
+    static const ap_packed_form forms[2][2] = {{AP_PACKED_CONV, AP_PACKED_CONV_BACKWARD},
+                                               {AP_PACKED_WINOGRAD, AP_PACKED_WINOGRAD_BACKWARD}};
+    return ap_params_packed_as(ap_tape_params(tape), op->w->param, forms[ap_conv_is_winograd(&op->conv)][backward],
                                ap_conv_packed_size(&op->conv, backward), pack, &f);
 }
 
