@@ -24,7 +24,7 @@ static const char model_file[] = "spm_model.vocab";
 typedef struct reader {
     ap_chapters chapters;
     ap_pieces *pieces; /* NULL: single characters */
-    char name[64];
+    char name[AP_FOLDER_NAME];
     char tokens[128]; /* what they are, for the record */
 } reader;
 

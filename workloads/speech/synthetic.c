@@ -141,23 +141,26 @@ static sound_of spoken(const utterance *u, int64_t at, int64_t *character) {
     return s;
 }
 
-enum { SPEAK = 256, CONTROL = 32 }; /* first element of the noise's draws; samples between changes of the resonators */
+enum { SPEAK = 256, CONTROL = 32 }; /* first element of the noise's draws; samples between changes of the voice */
 
 static void speak(const utterance *u, const ap_random *stream, int16_t *audio) {
     resonator voice[3] = {{0}}, hiss[2] = {{0}};
     sound_of s = silence;
-    double phase = 0;
+    double phase = 0, pitch = 0;
     int64_t character = 0;
+    float noise[2 * CONTROL]; /* of the sounds and of the room, sample by sample */
     for (int64_t t = 0; t < u->samples; t++) {
-        if (t % CONTROL == 0) {
+        const int64_t at = t % CONTROL;
+        if (at == 0) {
             s = spoken(u, t, &character);
             const double f[3] = {s.f1 * u->tract, s.f2 * u->tract, s.f3 * u->tract}, width[3] = {80, 110, 160};
             for (int i = 0; i < 3; i++) tune(&voice[i], f[i], width[i]);
             tune(&hiss[0], f[1], 700), tune(&hiss[1], f[2], 900);
+            pitch = u->pitch * (1 + 0.1 * ap_f64_cos((double)t * 6.283185307179586 / (double)u->samples));
+            ap_random_fill_uniform(stream, SPEAK + 2 * (uint64_t)t, 2 * CONTROL, -1, 2, noise);
         }
-        const double grain = 2 * (double)ap_random_uniform(stream, SPEAK + 2 * (uint64_t)t) - 1,
-                     room = 2 * (double)ap_random_uniform(stream, SPEAK + 2 * (uint64_t)t + 1) - 1;
-        phase += u->pitch * (1 + 0.1 * ap_f64_cos((double)t * 6.283185307179586 / (double)u->samples)) / AP_SPEECH_RATE;
+        const double grain = (double)noise[2 * at], room = (double)noise[2 * at + 1];
+        phase += pitch / AP_SPEECH_RATE;
         const bool pulse = phase >= 1;
         if (pulse) phase -= 1;
         double x = s.voice * (pulse ? 40 : 0) + 0.02 * grain * s.voice;
