@@ -73,11 +73,6 @@ static bool is_hex(const char *s, size_t n) {
     return n <= HEX_DIGITS;
 }
 
-/* log(max(x, 0) + 1) in float32, as published. */
-static float dense(int64_t x) {
-    return x > 0 ? ap_logf((float)x + 1) : 0;
-}
-
 /* The column's number is written behind the digits; the bucket becomes a float32, which above 2^24 loses its low bits,
  * as published. */
 static float category(const char *s, size_t n, int column) {
@@ -104,7 +99,7 @@ static ap_status read_field(int field, const char *s, size_t n, float *inputs, u
     if (!missing && !whole(s, n, &value))
         return wrong(error, field, s, n, "must be a whole number of at most 18 digits, or empty");
     if (field > 0)
-        inputs[field - 1] = dense(value);
+        inputs[field - 1] = value > 0 ? (float)value + 1 : 1; /* its logarithm: when the row is whole */
     else if (value != 0 && value != 1)
         return wrong(error, field, s, n, "the label must be 0 or 1, or empty for 0");
     else
@@ -122,9 +117,11 @@ ap_status ap_criteo1tb_row(const char *line, size_t n, float inputs[AP_CRITEO1TB
         if (stop == end && field + 1 < COLUMNS)
             return ap_fail(error, AP_DATA, "%d field%s (must be %d, separated by tabs)", field + 1, field ? "s" : "",
                            COLUMNS);
-        if (stop == end) return AP_OK;
+        if (stop == end) break;
         if (field + 1 == COLUMNS)
             return ap_fail(error, AP_DATA, "more than %d fields (must be %d, separated by tabs)", COLUMNS, COLUMNS);
         at = stop + 1;
     }
+    ap_vlog(AP_CRITEO1TB_DENSE, inputs, inputs); /* log(max(x, 0) + 1) in float32, as published */
+    return AP_OK;
 }
