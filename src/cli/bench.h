@@ -43,6 +43,9 @@ ap_status ap_bench_parse(const ap_command *self, int argc, char **argv, const ap
 int64_t ap_bench_cpu_ns(void);
 /* GF/s of nothing but fma in registers: the best of many samples in a fifth of a second. */
 double ap_bench_fma_peak(void);
+/* What the memory moves: y += x / 2 over n numbers, bytes a second by that clock, the best of five; what is written is
+ * read first, so 12 bytes a number. */
+double ap_bench_bandwidth(int64_t n, const float *x, float *y, int64_t (*now_ns)(void));
 /* Numbers in [-0.5, 0.5), page-aligned, from malloc; NULL when out of memory. */
 float *ap_bench_filled(size_t floats);
 

@@ -1,4 +1,5 @@
 #include "base/checked.h"
+#include "base/clock.h"
 #include "cli/bench.h"
 #include "cli/cli.h"
 #include "tensor/kernels/kernel_set.h"
@@ -30,6 +31,16 @@ double ap_bench_fma_peak(void) {
         const int64_t before = ap_bench_cpu_ns();
         const double work = ap_kernels_current()->burn(100000, sink);
         best = fmax(best, work / (double)(ap_bench_cpu_ns() - before));
+    }
+    return best;
+}
+
+double ap_bench_bandwidth(int64_t n, const float *x, float *y, int64_t (*now_ns)(void)) {
+    double best = 0;
+    for (int round = 0; round < 5; round++) {
+        const int64_t start = now_ns();
+        for (int64_t i = 0; i < n; i++) y[i] += 0.5F * x[i];
+        best = fmax(best, 3 * 4 * (double)n / ap_clock_s(now_ns() - start));
     }
     return best;
 }

@@ -3,6 +3,7 @@
 #include "cli/bench.h"
 #include "cli/cli.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "harness/pace.h"
 #include "tensor/kernels/isa.h"
@@ -46,7 +47,7 @@ typedef struct result {
     ap_pace_parts parts;
     double median_s, cpu_s, thread_cpu_s, flops, first_loss, last_loss, peak;
     double planned_bytes, real_bytes; /* of the rank that has most */
-    double parameters;
+    double parameters, memory_bytes_s;
     int64_t batch;
     int ranks, shards;
 } result;
@@ -91,8 +92,11 @@ static void print(const settings *set, const result *r) {
         printf("gradients sent by rank 0: %.2f MiB a step, %.2f of them rows of tables; at full size: %.2f MiB\n",
                (double)(p->reduction.bytes_sent + p->table_bytes_sent) / n / 1048576,
                (double)p->table_bytes_sent / n / 1048576, 8 * r->parameters * (1 - 1.0 / r->ranks) / 1048576);
-    printf("update: %.2f GB of parameters and states read and written a step, %.1f GB/s\n", 24e-9 * r->parameters,
-           24e-9 * r->parameters / (p->update_s / n));
+    const double moved = 24 * r->parameters, moved_s = moved / (p->update_s / n);
+    printf(
+        "update: %.2f GB of parameters and states read and written a step, %.1f GB/s, %.0f %% of what y += x / 2 moves "
+        "on long arrays here (%.1f GB/s)\n",
+        1e-9 * moved, 1e-9 * moved_s, 100 * moved_s / r->memory_bytes_s, 1e-9 * r->memory_bytes_s);
     printf("peak memory%s: planned %.1f MiB, real %.1f MiB\n", r->ranks > 1 ? " of the largest rank" : "",
            r->planned_bytes / 1048576, r->real_bytes / 1048576);
 }
@@ -137,6 +141,18 @@ static ap_status largest_memory(ap_group *group, result *r, ap_error *error) {
     return AP_OK;
 }
 
+/* On all ranks at once, as they update. */
+static ap_status memory_bandwidth(ap_group *group, result *r, ap_error *error) {
+    const int64_t n = 1 << 26;
+    float *x = ap_bench_filled((size_t)n), *y = ap_bench_filled((size_t)n);
+    ap_status status = x && y ? AP_OK : ap_fail(error, AP_ENVIRONMENT, "out of memory for two arrays of 256 MiB");
+    status = ap_group_agree(group, status, error);
+    if (!status) r->memory_bytes_s = ap_bench_bandwidth(n, x, y, ap_clock_ns);
+    free(x);
+    free(y);
+    return status;
+}
+
 /* The most shards up to 8 that the batch fills. */
 static int64_t default_shards(int64_t batch) {
     int64_t shards = 8;
@@ -166,11 +182,12 @@ static ap_status measure(const settings *set, ap_error *error) {
         if (!status) status = measure_pace(set, pace, before, &r, error);
         if (!status) status = largest_memory(group, &r, error);
         r.ranks = ap_group_ranks(group);
-        if (!status && ap_group_rank(group) == 0) print(set, &r);
         ap_pace_close(pace);
         ap_dataset_close(dataset);
         ap_problem_close(problem);
     }
+    if (!status) status = memory_bandwidth(group, &r, error); /* after the rest: it takes memory */
+    if (!status && ap_group_rank(group) == 0) print(set, &r);
     ap_group_destroy(group);
     return status;
 }

@@ -95,13 +95,7 @@ typedef struct arrays {
 } arrays;
 
 static double bandwidth(const arrays *a) {
-    double best = 0;
-    for (int round = 0; round < 5; round++) {
-        int64_t start = now_ns();
-        for (int64_t i = 0; i < a->n; i++) a->y[i] += 0.5F * a->x[i];
-        best = fmax(best, 3 * 4 * (double)a->n / ap_clock_s(now_ns() - start));
-    }
-    return best;
+    return ap_bench_bandwidth(a->n, a->x, a->y, now_ns);
 }
 
 /* ---- what a rule must move at least, if no tensor stays in cache: floats a parameter, read or written (what is
