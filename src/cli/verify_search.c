@@ -10,7 +10,7 @@ enum { READ_LIMIT = 1 << 28, NAME = 256, PATH = 3 * NAME };
 typedef struct recorded {
     ap_search_options options;
     double multiplier, multiplier_of_end;
-    int64_t end, n;
+    int64_t n;
     int64_t *sequences; /* [n][beams][most] */
     float *scores;      /* [n][beams] */
 } recorded;
@@ -22,7 +22,7 @@ static ap_status read_case(const ap_search_check *c, const char *group, recorded
     AP_TRY(ap_h5_get_i64(c->file, group, "beam_size", &r->options.beams, error));
     AP_TRY(ap_h5_get_i64(c->file, group, "max_decode_len", &r->options.most, error));
     AP_TRY(ap_h5_get_f64(c->file, group, "alpha", &r->options.alpha, error));
-    AP_TRY(ap_h5_get_i64(c->file, group, "eos_id", &r->end, error));
+    AP_TRY(ap_h5_get_i64(c->file, group, "eos_id", &r->options.end, error));
     AP_TRY(ap_h5_get_f64(c->file, group, "embedding_multiplier", &r->multiplier, error));
     AP_TRY(ap_h5_get_f64(c->file, group, "embedding_row2_extra_multiplier", &r->multiplier_of_end, error));
     snprintf(name, sizeof name, "%s/all_beams", group);
@@ -82,13 +82,13 @@ static ap_status run_case(ap_search_check *c, const char *group, int embedding, 
     const ap_param *p = ap_params_get(c->params, embedding);
     float *values = ap_params_value(c->params, embedding);
     ap_status status = read_case(c, group, &r, error);
-    if (status == AP_OK && (r.end < 0 || r.end >= p->shape[0]))
+    if (status == AP_OK && (r.options.end < 0 || r.options.end >= p->shape[0]))
         status = ap_fail(error, AP_DATA, "%s: %s: eos_id = %lld (the vocabulary has %lld)", c->path, group,
-                         (long long)r.end, (long long)p->shape[0]);
+                         (long long)r.options.end, (long long)p->shape[0]);
     if (status == AP_OK) {
         const int64_t width = p->size / p->shape[0];
         for (int64_t i = 0; i < p->size; i++) values[i] = kept[i] * (float)r.multiplier;
-        for (int64_t i = 0; i < width; i++) values[r.end * width + i] *= (float)r.multiplier_of_end;
+        for (int64_t i = 0; i < width; i++) values[r.options.end * width + i] *= (float)r.multiplier_of_end;
         ap_params_changed(c->params);
         status = search(c, group, &r, error);
         memcpy(values, kept, (size_t)p->size * sizeof *values);

@@ -21,6 +21,7 @@ typedef struct ap_loss_options {
 /* How a model that writes searches for the best sequence. */
 typedef struct ap_search_options {
     int64_t beams, most; /* most: places of a sequence, the start token's included */
+    int64_t end;         /* the token that ends a sequence */
     double alpha;        /* of the length penalty */
 } ap_search_options;
 

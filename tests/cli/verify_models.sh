@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Golden numbers of the published models, on every instruction set and with OpenBLAS; those that are not copied here are looked for beside the repository.
+# Golden numbers of the published models and their variants, on every instruction set and with OpenBLAS; those of some variants are looked for beside the repository.
 . "$(dirname "$0")/lib.sh"
 shared=$SOURCE/../shared/fixtures
 
@@ -14,6 +14,7 @@ verify() { # LABEL FIXTURE
   expect 0 "^PASS" "$ALGOPERF" verify "$1" --fixture "$2" --math blas
 }
 for label in cifar fastmri imagenet_vit ogbg criteo1tb finewebedu_lm wmt librispeech_conformer librispeech_deepspeech; do verify $label "$SOURCE/tests/fixtures/$label.h5"; done
+for fixture in "$SOURCE"/tests/fixtures/variants/*.h5; do verify "$(basename "$fixture" .h5)" "$fixture"; done
 for label in imagenet_resnet imagenet_resnet_{silu,gelu,large_bn_init} imagenet_vit_{glu,post_ln,map} fastmri_{model_size,tanh,layernorm} ogbg_{gelu,silu,model_size} criteo1tb_{test,layernorm,embed_init,resnet} wmt_{post_ln,attention_temp,glu_tanh} librispeech_conformer_{attention_temperature,layernorm,gelu} librispeech_deepspeech_{tanh,no_resnet,norm_and_spec_aug}; do
   if [ -e "$shared/$label.h5" ]; then verify $label "$shared/$label.h5"; else echo "no fixture of $label here"; fi
 done
@@ -39,6 +40,8 @@ alter imagenet_vit mixup "f['extra/mixup/grads/head.weight'][2, 3] += 1e-2"
 expect 6 "head.weight" "$ALGOPERF" verify imagenet_vit --fixture "$T/mixup.h5"
 alter wmt beam "f['extra/beam/g3.0_r2.5_L6/all_beams'][1, 2, 3] += 1"
 expect 6 "sequences found" "$ALGOPERF" verify wmt --fixture "$T/beam.h5"
+alter variants/librispeech_deepspeech_no_resnet zero "f['grads/subsample.lin.bias'][3] += 1e-4" # zero but for rounding
+expect 6 "subsample.lin.bias" "$ALGOPERF" verify librispeech_deepspeech --fixture "$T/zero.h5"
 alter wmt padding "f['outputs/train_logits'][0, 6, 0] += 1" # weight 0: not compared
 expect 0 "^PASS" "$ALGOPERF" verify wmt --fixture "$T/padding.h5"
 alter librispeech_deepspeech features "f['intermediate/features'][0, 3, 5] += 1e-3"

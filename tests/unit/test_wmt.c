@@ -91,7 +91,7 @@ static int check_search(const char *variant, int64_t beams) {
     memcpy(ap_batch_add(&batch, "inputs", AP_I64, 2, (int64_t[]){SOURCES, LENGTH}), sources, sizeof sources);
     int64_t found[SOURCES * BEAMS * MOST];
     float scores[SOURCES * BEAMS];
-    const ap_search_options options = {.beams = beams, .alpha = 0.6, .most = MOST};
+    const ap_search_options options = {.beams = beams, .alpha = 0.6, .most = MOST, .end = AP_WMT_EOS};
     ap_tape_begin(tape, &(ap_pass){0});
     ap_wmt_search(&m, tape, &batch, &options, found, scores);
     CHECK_INT(ap_tape_status(tape, NULL), AP_OK);
@@ -133,7 +133,8 @@ static void test_greedy(void) {
     int64_t found[MOST];
     float score;
     ap_tape_begin(tape, &(ap_pass){0});
-    ap_wmt_search(&m, tape, &batch, &(ap_search_options){.beams = 1, .alpha = 0.6, .most = MOST}, found, &score);
+    ap_wmt_search(&m, tape, &batch, &(ap_search_options){.beams = 1, .alpha = 0.6, .most = MOST, .end = AP_WMT_EOS},
+                  found, &score);
     for (int64_t n = 1; n < MOST && (n == 1 || found[n - 1] != AP_WMT_EOS); n++) {
         double best = -INFINITY;
         int64_t token = -1, tokens[MOST];

@@ -109,7 +109,7 @@ static void live_on(search *s, beam *live) {
     for (int ended = 0; ended < 2; ended++)
         for (int64_t i = 0; i < s->kept && filled < beams; i++) {
             const candidate *c = &s->best[i];
-            if ((c->token == AP_WMT_EOS) != ended) continue;
+            if ((c->token == s->options->end) != ended) continue;
             beam *to = &s->new_live[beams - 1 - filled++];
             put(s, to, &live[c->beam], ended ? c->score + minus_infinity : c->score, false);
             to->tokens[s->at + 1] = c->token, to->parent = c->beam;
@@ -126,7 +126,8 @@ static void finish(search *s, const beam *live, beam *done) {
     const float divisor = penalty(s, s->at + 1);
     int64_t old = beams - 1, fresh = 0; /* both from the best on; done is ascending */
     for (int64_t to = beams - 1; to >= 0; to--) {
-        while (fresh < s->kept && s->best[fresh].token != AP_WMT_EOS) fresh++; /* -1e7 and less: worse than any slot */
+        while (fresh < s->kept && s->best[fresh].token != s->options->end)
+            fresh++; /* -1e7 and less: worse than any slot */
         const bool is_fresh = fresh < s->kept && (old < 0 || s->best[fresh].score / divisor > done[old].score);
         beam *slot = &s->new_done[to];
         if (is_fresh) {

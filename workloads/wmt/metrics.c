@@ -71,7 +71,7 @@ static bool add_example(const ap_vocabulary *v, int64_t found_length, const int6
 static void add_bleu(const ap_wmt_model *m, ap_tape *tape, const ap_batch *batch, double *sums) {
     const ap_array *targets = ap_batch_find(batch, "targets");
     const int64_t n = batch->real_examples, length = targets->shape[1], most = m->max_len_pe;
-    const ap_search_options options = {.beams = m->beam_size, .alpha = m->beam_alpha, .most = most};
+    const ap_search_options options = {.beams = m->beam_size, .alpha = m->beam_alpha, .most = most, .end = AP_WMT_EOS};
     int64_t *sequences = malloc((size_t)(batch->examples * m->beam_size * most + 1) * sizeof *sequences);
     float *scores = malloc((size_t)(batch->examples * m->beam_size + 1) * sizeof *scores);
     ap_vocabulary v = {0};
