@@ -44,6 +44,7 @@ static struct {
     complex_number root[FFT]; /* exp(-2 pi i j / FFT) */
     double weight[AP_SPEECH_BINS][SPECTRUM];
     int first[AP_SPEECH_BINS], last[AP_SPEECH_BINS]; /* of the spectrum's entries with weight */
+    double least;                                    /* level of all up to 1e-5 */
 } tables;
 
 static double mel_of(double hertz) {
@@ -72,6 +73,7 @@ static void make_tables(void) {
     for (int j = 0; j < FFT; j++)
         tables.root[j] = (complex_number){ap_f64_cos(turn * j / FFT), -ap_f64_sin(turn * j / FFT)};
     make_mel();
+    tables.least = ap_f64_log(1e-5);
 }
 
 /* ---- one frame */
@@ -138,13 +140,19 @@ void ap_speech_log_mel(int64_t count, int64_t valid, const float *samples, float
     call_once(&once, make_tables);
     double y[FFT], power[SPECTRUM];
     for (int64_t f = 0; f < ap_speech_frames(count); f++) {
-        take_frame(samples + f * AP_SPEECH_STEP, valid - f * AP_SPEECH_STEP, y);
+        const int64_t left = valid - f * AP_SPEECH_STEP;
+        float *const row = features + f * AP_SPEECH_BINS;
+        if (left <= -AP_SPEECH_STEP) { /* silence, as the frame before */
+            memcpy(row, row - AP_SPEECH_BINS, AP_SPEECH_BINS * sizeof *row);
+            continue;
+        }
+        take_frame(samples + f * AP_SPEECH_STEP, left, y);
         power_spectrum(y, power);
         for (int b = 0; b < AP_SPEECH_BINS; b++) {
             double energy = 0;
             for (int k = tables.first[b]; k <= tables.last[b]; k++) energy += tables.weight[b][k] * power[k];
-            const double level = ap_f64_log(energy > 1e-5 ? energy : 1e-5);
-            features[f * AP_SPEECH_BINS + b] = (float)((level - (double)bin_mean[b]) / (double)bin_deviation[b]);
+            const double level = energy > 1e-5 ? ap_f64_log(energy) : tables.least;
+            row[b] = (float)((level - (double)bin_mean[b]) / (double)bin_deviation[b]);
         }
     }
 }
