@@ -115,21 +115,29 @@ size_t ap_winograd_packed_size(const ap_winograd *g) {
     return (size_t)(POSITIONS * weights_plane(&ap_kernels_current()->gemm, g));
 }
 
+/* A panel's windows of input channels c .. as [c][window][width]: where those lie side by side (forward), all at once.
+ */
+static void gather_windows(const ap_winograd *g, const ap_gemm_kernels *kernels, const float *weights, int64_t j,
+                           float *window) {
+    const int64_t columns = ap_smaller(kernels->width, g->out - j), run = g->mirrored ? 1 : g->in;
+    const float *row[AP_GEMM_MAX_WIDTH];
+    for (int64_t c = 0; c < g->in; c += run) {
+        for (int64_t o = 0; o < columns; o++) row[o] = weights + (j + o) * g->step_out + c * g->step_in;
+        kernels->pack_rows((int)columns, run * WINDOW, row, window + c * WINDOW * kernels->width, kernels->width);
+    }
+}
+
 bool ap_winograd_pack(const ap_winograd *g, const float *weights, float *packed) {
     const ap_kernel_set *set = ap_kernels_current();
-    const int64_t width = set->gemm.width, panel = g->in * width, plane = weights_plane(&set->gemm, g);
-    float *window = ap_scratch(AP_SCRATCH_LINES, (size_t)(WINDOW * panel));
-    if (!window) return false;
+    const int64_t width = set->gemm.width, plane = weights_plane(&set->gemm, g), size = WINDOW * width;
+    float *windows = ap_scratch(AP_SCRATCH_LINES, (size_t)(g->in * size));
+    if (!windows) return false;
     for (int64_t j = 0; j < g->out; j += width) {
-        const int64_t columns = ap_smaller(width, g->out - j);
-        if (columns < width) memset(window, 0, (size_t)(WINDOW * panel) * sizeof *window);
-        for (int64_t c = 0; c < g->in; c++)
-            for (int64_t o = 0; o < columns; o++) {
-                const float *from = weights + (j + o) * g->step_out + c * g->step_in;
-                for (int t = 0; t < WINDOW; t++)
-                    window[t * panel + c * width + o] = from[g->mirrored ? WINDOW - 1 - t : t];
-            }
-        set->winograd_weights(panel, window, panel, packed + j * g->in, plane);
+        gather_windows(g, &set->gemm, weights, j, windows);
+        for (int64_t c = 0; c < g->in; c++) {
+            const float *first = windows + c * size + (g->mirrored ? size - width : 0);
+            set->winograd_weights(width, first, g->mirrored ? -width : width, packed + j * g->in + c * width, plane);
+        }
     }
     return true;
 }
