@@ -98,20 +98,25 @@ static double factored(ap_host *host, int64_t rows, int64_t columns, decays d, f
 
 enum { LANES = 16, SMALL = 64 };
 typedef struct lanes {
-    float g[SMALL][LANES], r[SMALL][LANES], c[SMALL][LANES];
+    float g[SMALL][LANES], u[SMALL][LANES], r[SMALL][LANES], c[SMALL][LANES];
 } lanes;
 
-static void gather(int64_t count, int64_t n, const float *from, float to[][LANES]) {
-    for (int64_t e = 0; e < n; e++)
-        for (int64_t l = 0; l < LANES; l++) to[e][l] = l < count ? from[l * n + e] : 1;
+static inline __attribute__((always_inline)) void gather(int64_t count, const int64_t n, const float *restrict from,
+                                                         float to[restrict][LANES]) {
+    for (int64_t l = 0; l < count; l++)
+        for (int64_t e = 0; e < n; e++) to[e][l] = from[l * n + e];
+    for (int64_t l = count; l < LANES; l++)
+        for (int64_t e = 0; e < n; e++) to[e][l] = 1;
 }
-static void scatter(int64_t count, int64_t n, float from[][LANES], float *to) {
+static inline __attribute__((always_inline)) void scatter(int64_t count, const int64_t n, float from[restrict][LANES],
+                                                          float *restrict to) {
     for (int64_t l = 0; l < count; l++)
         for (int64_t e = 0; e < n; e++) to[l * n + e] = from[e][l];
 }
 
-AP_RULE_CLONES
-static void adafactor_lanes(int64_t rows, int64_t columns, decays d, lanes *x) {
+/* g / sqrt(V) as g sqrt(mean(R) / R) (1 / sqrt(C)): a root and a division for each row and column, none an element. */
+static inline __attribute__((always_inline)) void lanes_step(const int64_t rows, const int64_t columns, decays d,
+                                                             lanes *x) {
     float mean[LANES] = {0}, inverse_rows = 1 / (float)rows, inverse_columns = 1 / (float)columns;
     for (int64_t i = 0; i < rows; i++) {
         float sum[LANES] = {0};
@@ -122,32 +127,49 @@ static void adafactor_lanes(int64_t rows, int64_t columns, decays d, lanes *x) {
             mean[l] += x->r[i][l];
         }
     }
-    for (int64_t j = 0; j < columns; j++) {
-        float sum[LANES] = {0};
-        for (int64_t i = 0; i < rows; i++)
-            for (int l = 0; l < LANES; l++) sum[l] += x->g[i * columns + j][l] * x->g[i * columns + j][l] + tiny;
-        for (int l = 0; l < LANES; l++) x->c[j][l] = d.old * x->c[j][l] + d.new *(sum[l] * inverse_rows);
-    }
+    for (int l = 0; l < LANES; l++) mean[l] *= inverse_rows;
     for (int64_t i = 0; i < rows; i++) {
         float row[LANES];
-        for (int l = 0; l < LANES; l++) row[l] = x->r[i][l] / (mean[l] * inverse_rows);
+        for (int l = 0; l < LANES; l++) row[l] = sqrtf(mean[l] / x->r[i][l]);
         for (int64_t j = 0; j < columns; j++)
-            for (int l = 0; l < LANES; l++) x->g[i * columns + j][l] /= sqrtf(row[l] * x->c[j][l]);
+            for (int l = 0; l < LANES; l++) x->u[i * columns + j][l] = x->g[i * columns + j][l] * row[l];
+    }
+    for (int64_t j = 0; j < columns; j++) {
+        float sum[LANES] = {0}, root[LANES];
+        for (int64_t i = 0; i < rows; i++)
+            for (int l = 0; l < LANES; l++) sum[l] += x->g[i * columns + j][l] * x->g[i * columns + j][l] + tiny;
+        for (int l = 0; l < LANES; l++) {
+            x->c[j][l] = d.old * x->c[j][l] + d.new *(sum[l] * inverse_rows);
+            root[l] = 1 / sqrtf(x->c[j][l]);
+        }
+        for (int64_t i = 0; i < rows; i++)
+            for (int l = 0; l < LANES; l++) x->u[i * columns + j][l] *= root[l];
     }
 }
 
-static void factored_lanes(int64_t batch, int64_t rows, int64_t columns, decays d, float *g, float *r, float *c) {
+static inline __attribute__((always_inline)) void lanes_of(int64_t count, const int64_t rows, const int64_t columns,
+                                                           decays d, float *g, float *r, float *c) {
     lanes x;
-    for (int64_t b = 0; b < batch; b += LANES, g += LANES * rows * columns, r += LANES * rows, c += LANES * columns) {
-        int64_t count = batch - b < LANES ? batch - b : LANES;
-        gather(count, rows * columns, g, x.g);
-        gather(count, rows, r, x.r);
-        gather(count, columns, c, x.c);
-        adafactor_lanes(rows, columns, d, &x);
-        scatter(count, rows * columns, x.g, g);
-        scatter(count, rows, x.r, r);
-        scatter(count, columns, x.c, c);
-    }
+    gather(count, rows * columns, g, x.g);
+    gather(count, rows, r, x.r);
+    gather(count, columns, c, x.c);
+    lanes_step(rows, columns, d, &x);
+    scatter(count, rows * columns, x.u, g);
+    scatter(count, rows, x.r, r);
+    scatter(count, columns, x.c, c);
+}
+
+AP_RULE_CLONES
+static void adafactor_lanes(int64_t count, int64_t rows, int64_t columns, decays d, float *g, float *r, float *c) {
+    if (rows == 3 && columns == 3)
+        lanes_of(count, 3, 3, d, g, r, c); /* the common convolution: all loops unrolled */
+    else
+        lanes_of(count, rows, columns, d, g, r, c);
+}
+
+static void factored_lanes(int64_t batch, int64_t rows, int64_t columns, decays d, float *g, float *r, float *c) {
+    for (int64_t b = 0; b < batch; b += LANES, g += LANES * rows * columns, r += LANES * rows, c += LANES * columns)
+        adafactor_lanes(batch - b < LANES ? batch - b : LANES, rows, columns, d, g, r, c);
 }
 
 /* ---- vectors */

@@ -15,6 +15,7 @@
 #include "algorithms/adam.h"
 #include "algorithms/power.h"
 #include "algorithms/schedule.h"
+#include "base/fmath.h"
 
 extern const char ap_adamg_self_tuning_json[];
 static const char *const point = ap_adamg_self_tuning_json;
@@ -32,8 +33,7 @@ static const char *const states[] = {"exp_avg", "exp_avg_sq", "r", NULL};
 
 typedef struct scalars {
     ap_adam adam;
-    float beta3, one_minus_beta3;
-    ap_exponent power;
+    float beta3, one_minus_beta3, inverse_root_correction2;
 } scalars;
 
 static double schedule(const ap_rule_settings *s, int64_t step, int64_t step_hint) {
@@ -46,7 +46,7 @@ static void adamg_scalars(const ap_rule_settings *s, int64_t t, double rate, voi
     *(scalars *)out = (scalars){.adam = ap_adam_of(s->beta1, s->beta2, s->weight_decay, s->epsilon, t, eta),
                                 .beta3 = (float)s->beta3,
                                 .one_minus_beta3 = (float)(1 - s->beta3),
-                                .power = ap_exponent_of(0.24)};
+                                .inverse_root_correction2 = (float)(1 / sqrt(1 - ap_f64_powi(s->beta2, t)))};
 }
 
 AP_RULE_CLONES
@@ -56,9 +56,10 @@ static void adamg_block(const void *scalars_, int64_t n, float *restrict w, floa
     float *restrict m = states_[0], *restrict v = states_[1], *restrict r = states_[2];
     for (int64_t i = 0; i < n; i++) {
         float vi = v[i] * a.beta2 + a.one_minus_beta2 * g[i] * g[i];
-        float ri = r[i] * s.beta3 + s.one_minus_beta3 * (0.2F * ap_root(vi, s.power));
+        float root = sqrtf(vi);
+        float ri = r[i] * s.beta3 + s.one_minus_beta3 * (0.2F * ap_root_024(vi, root));
         float mi = m[i] * a.beta1 + a.one_minus_beta1 * (g[i] * ri);
-        float denominator = sqrtf(vi) / a.root_correction2 + a.epsilon;
+        float denominator = root * s.inverse_root_correction2 + a.epsilon;
         m[i] = mi;
         v[i] = vi;
         r[i] = ri;

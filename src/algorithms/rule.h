@@ -149,7 +149,7 @@ static inline float ap_bfloat16(float x) {
         uint32_t bits;
     } u = {x};
     uint32_t rounded = (u.bits + 0x7FFFu + (u.bits >> 16 & 1u)) & 0xFFFF0000u;
-    u.bits = x != x ? 0x7FC00000u : rounded;
+    u.bits = (int32_t)(u.bits & 0x7FFFFFFFu) > 0x7F800000 ? 0x7FC00000u : rounded; /* in integers: it vectorises */
     return u.value;
 }
 

@@ -40,7 +40,8 @@ enum { D, NUMERATOR, WEIGHT_SUM, NUMBERS };
 static const char numbers_name[] = "prodigy";
 
 typedef struct scalars {
-    float beta1, one_minus_beta1, beta2, gradient_square, root_beta2, gradient, decay, step, epsilon, average;
+    float beta1, one_minus_beta1, inverse_beta1, beta2, gradient_square, root_beta2, gradient, decay, step, epsilon,
+        average;
     bool bfloat16;
 } scalars;
 
@@ -82,7 +83,7 @@ static inline __attribute__((always_inline)) void step_block(const bool bfloat16
                                                              float *restrict w, const float *restrict g,
                                                              float *restrict z, const float *restrict v) {
     for (int64_t i = 0; i < n; i++) {
-        float x = (w[i] - s.one_minus_beta1 * z[i]) / s.beta1;
+        float x = (w[i] - s.one_minus_beta1 * z[i]) * s.inverse_beta1;
         float denominator = round_if(bfloat16, round_if(bfloat16, sqrtf(v[i])) + s.epsilon);
         float zi = z[i] - s.decay * x;
         z[i] = zi - s.step * (g[i] / denominator);
@@ -102,11 +103,17 @@ AP_RULE_CLONES
 static void prodigy_difference(int64_t n, const float *restrict first, const float *restrict z, float *restrict x) {
     for (int64_t i = 0; i < n; i++) x[i] = first[i] - z[i];
 }
+/* In 16 lanes, folded in order; in float32, as a lane has at most AP_RULE_BLOCK / 16 = 64 additions. */
 AP_RULE_CLONES
-static void prodigy_sign(int64_t n, const float *restrict s, float *restrict x) {
-    for (int64_t i = 0; i < n; i++) x[i] = s[i] < 0 ? -1.0F : 1.0F;
+static float prodigy_absolute(int64_t n, const float *restrict s) {
+    float lane[16] = {0}, sum = 0;
+    int64_t i = 0;
+    for (; i + 16 <= n; i += 16)
+        for (int l = 0; l < 16; l++) lane[l] += fabsf(s[i + l]);
+    for (int l = 0; l < 16; l++) sum += lane[l];
+    for (; i < n; i++) sum += fabsf(s[i]);
+    return sum;
 }
-
 /* <g, p0 - z> and sum |s|. */
 static void estimate(ap_host *host, int64_t n, const float *w, const float *g, float *const *state, double *sum) {
     float x[AP_RULE_BLOCK];
@@ -114,8 +121,7 @@ static void estimate(ap_host *host, int64_t n, const float *w, const float *g, f
     (void)w;
     prodigy_difference(n, state[3], state[0], x);
     sum[0] = host->call->dot(host, n, g, x);
-    prodigy_sign(n, state[2], x);
-    sum[1] = host->call->dot(host, n, state[2], x);
+    sum[1] = (double)prodigy_absolute(n, state[2]);
 }
 
 /* Moments and the estimate's sums, in one pass (a tensor's sum of a bfloat16 s is one too). */
@@ -162,6 +168,7 @@ static int update_params(ap_host *host) {
     numbers[WEIGHT_SUM] += weight;
     scalars x = {.beta1 = y.beta1,
                  .one_minus_beta1 = y.one_minus_beta1,
+                 .inverse_beta1 = (float)(1 / s.beta1),
                  .beta2 = s.float32_state != 0 ? (float)s.beta2 : ap_bfloat16_factor(&s, s.beta2),
                  .gradient_square = (float)(d * d * (1 - s.beta2)),
                  .root_beta2 = s.float32_state != 0 ? (float)beta3 : ap_bfloat16_factor(&s, beta3),
