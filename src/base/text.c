@@ -13,3 +13,20 @@ void ap_clean_text(char *text) {
     }
     json_decref(valid);
 }
+
+size_t ap_utf8_valid(const char *bytes, size_t n) {
+    const unsigned char *s = (const unsigned char *)bytes;
+    size_t i = 0;
+    while (i < n) {
+        const unsigned char c = s[i];
+        const size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : 3;
+        if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || i + more >= n) return i;
+        for (size_t k = 1; k <= more; k++)
+            if ((s[i + k] & 0xc0) != 0x80) return i;
+        if ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f) || (c == 0xf0 && s[i + 1] < 0x90) ||
+            (c == 0xf4 && s[i + 1] > 0x8f))
+            return i; /* overlong, a surrogate, beyond U+10FFFF */
+        i += more + 1;
+    }
+    return n;
+}

@@ -46,6 +46,7 @@ static ap_status show_workload(const ap_workload *w, bool options, ap_error *err
         printf(" %s%s", w->metric_names[m], m == w->target_metric ? " (target)" : "");
     printf("\n");
     if (w->prepare_help) printf("  prepare: %s\n", w->prepare_help);
+    if (w->vocabulary_help) printf("  --vocabulary: %s\n", w->vocabulary_help);
     if (options && w->option_count) {
         printf("  options = { ... } in a job file:\n");
         ap_options_help(w->options, w->option_count, stdout);

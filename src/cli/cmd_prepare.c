@@ -9,11 +9,12 @@
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 typedef struct arguments {
-    const char *workload, *from, *to, *name, *check, *skip_bad_text;
+    const char *workload, *from, *to, *name, *scale, *vocabulary, *check, *skip_bad_text;
     int64_t skip_bad;
 } arguments;
 
@@ -80,11 +81,20 @@ static ap_status prepare(const ap_workload *workload, const arguments *a, ap_err
     if (!workload->plan)
         return ap_fail(error, AP_USAGE, "workload %s has nothing to prepare: its data set is built in", workload->name);
     if (a->name) AP_TRY(check_name(a->name, error));
+    if (a->vocabulary && !workload->vocabulary_help)
+        return ap_fail(error, AP_USAGE, "--vocabulary: the data of %s has none", workload->name);
     const bool alone = ap_crew_rank() == 0;
     bool there = alone && ap_file_exists(a->to);
-    ap_prepare_options options = {.from = a->from, .to = a->to, .name = a->name};
+    void *model = calloc(1, workload->model_size + 1);
+    if (!model) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
+    ap_prepare_options options = {
+        .from = a->from, .to = a->to, .name = a->name, .vocabulary = a->vocabulary, .model = model};
     ap_crew_totals totals = {0};
-    AP_TRY(prepare_in_parts(workload, a, &options, &there, &totals, error));
+    ap_status status = ap_workload_scale_model(workload, a->scale ? a->scale : "full", model, error);
+    if (status == AP_OK) status = prepare_in_parts(workload, a, &options, &there, &totals, error);
+    ap_options_free(workload->options, workload->option_count, model);
+    free(model);
+    if (status != AP_OK) return status;
     return ap_crew_agree(alone ? report(workload, a, there, &totals, error) : AP_OK, error);
 }
 
@@ -115,8 +125,8 @@ static ap_status check(const ap_workload *workload, const char *path, ap_error *
 static ap_status run_checked(const arguments *a, ap_error *error) {
     const ap_workload *workload;
     AP_TRY(ap_workload_find(a->workload, &workload, error));
-    if (a->check && (a->from || a->to || a->name || a->skip_bad_text))
-        return ap_fail(error, AP_USAGE, "--check FILE stands alone, without --from, --to, --name and --skip-bad");
+    if (a->check && (a->from || a->to || a->name || a->scale || a->vocabulary || a->skip_bad_text))
+        return ap_fail(error, AP_USAGE, "--check FILE stands alone, without the options of a file to make");
     if (a->check) return ap_crew_agree(ap_crew_rank() == 0 ? check(workload, a->check, error) : AP_OK, error);
     if (a->skip_bad_text && !workload->plan)
         return ap_fail(error, AP_USAGE, "--skip-bad: the reader of %s cannot leave records out", workload->name);
@@ -136,6 +146,9 @@ static int run(int argc, char **argv) {
         {"from", "DIR", "folder of the data set's published files", &a.from},
         {"to", "FILE", "packed HDF5 file to make; never overwritten, left alone if it is already the same", &a.to},
         {"name", "NAME", "data set name in the record, selects the targets (default: from the folder)", &a.name},
+        {"scale", "NAME", "scale whose model it is for: of tokens and windows, others ignore it (default: full)",
+         &a.scale},
+        {"vocabulary", "FILE", "what cuts text into tokens (default: found in DIR, else trained)", &a.vocabulary},
         {"skip-bad", "N", "leave out up to N malformed records; the file says which (default 0: the first one ends it)",
          &a.skip_bad_text},
         {"check", "FILE", "verify a packed file: its seal, its layout and every example's digest", &a.check},
@@ -157,7 +170,8 @@ static int run(int argc, char **argv) {
 
 const ap_command ap_command_prepare = {
     .name = "prepare",
-    .arguments = "WORKLOAD --from DIR --to FILE.h5 [--name NAME] [--skip-bad N] | WORKLOAD --check FILE.h5",
+    .arguments = "WORKLOAD --from DIR --to FILE.h5 [--name NAME] [--scale NAME] [--vocabulary FILE] [--skip-bad N] | "
+                 "WORKLOAD --check FILE.h5",
     .summary = "pack a data set's published files into one checksummed HDF5 file; on any number of ranks",
     .run = run,
     .parallel = AP_RANKS_IF_LAUNCHED,

@@ -8,16 +8,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOM = 1 << 20 };
+enum { BLOCK = 1 << 20 };
 
 struct ap_lines {
     const char *path;
     ap_gz gz; /* plain, too */
     ap_xz *xz;
-    size_t have, at; /* of text: what is read; the next line begins at `at` */
+    char *text;                     /* [room] */
+    size_t have, at, room, longest; /* have: what is read; the next line begins at `at` */
     int64_t offset, count;
     bool end;
-    char text[ROOM];
 };
 
 bool ap_lines_is_plain(const char *path) {
@@ -43,10 +43,9 @@ static ap_status go_to(ap_lines *l, int64_t first, ap_error *error) {
 }
 
 ap_status ap_lines_open(const char *path, int64_t first, ap_lines **lines, ap_error *error) {
-    ap_lines *l = malloc(sizeof *l);
+    ap_lines *l = calloc(1, sizeof *l);
     if (!l) return ap_fail(error, AP_ENVIRONMENT, "%s: out of memory", path);
-    memset(l, 0, offsetof(ap_lines, text));
-    l->path = path;
+    *l = (ap_lines){.path = path, .longest = AP_LONGEST_LINE};
     ap_status status = ap_xz_is(path) ? ap_xz_open(path, &l->xz, error) : ap_gz_open(path, "text", &l->gz, error);
     if (status == AP_OK && first > 0) status = go_to(l, first, error);
     if (status == AP_OK)
@@ -62,14 +61,25 @@ void ap_lines_close(ap_lines *l) {
         ap_xz_close(l->xz);
     else
         ap_gz_close(&l->gz);
+    free(l->text);
     free(l);
+}
+
+void ap_lines_allow(ap_lines *l, size_t longest) {
+    l->longest = longest;
 }
 
 static ap_status fill(ap_lines *l, ap_error *error) {
     size_t got;
-    memmove(l->text, l->text + l->at, l->have - l->at);
+    if (l->have - l->at > l->room / 2 || !l->room) {
+        const size_t more = 2 * l->room + BLOCK;
+        char *grown = realloc(l->text, more);
+        if (!grown) return ap_fail(error, AP_ENVIRONMENT, "%s: out of memory for a line of %zu bytes", l->path, more);
+        l->text = grown, l->room = more;
+    }
+    if (l->at) memmove(l->text, l->text + l->at, l->have - l->at);
     l->have -= l->at, l->at = 0;
-    const size_t room = ROOM - l->have;
+    const size_t room = l->room - l->have < BLOCK ? l->room - l->have : BLOCK;
     AP_TRY(l->xz ? ap_xz_read(l->xz, l->text + l->have, room, &got, error)
                  : ap_gz_read(&l->gz, l->text + l->have, room, &got, error));
     l->have += got;
@@ -83,15 +93,15 @@ ap_status ap_lines_next(ap_lines *l, const char **line, size_t *n, ap_error *err
         const size_t left = l->have - l->at;
         stop = left ? memchr(l->text + l->at, '\n', left) : NULL;
         if (stop || l->end) break;
-        if (left > AP_LONGEST_LINE) break;
+        if (left > l->longest) break;
         AP_TRY(fill(l, error));
     }
     *line = l->have > l->at ? l->text + l->at : NULL;
     if (!*line) return AP_OK;
     *n = (size_t)((stop ? stop : l->text + l->have) - *line);
-    if (*n > AP_LONGEST_LINE)
-        return ap_fail(error, AP_DATA, "%s: at byte %" PRId64 ": a line of more than %d bytes; is this text?", l->path,
-                       l->offset, AP_LONGEST_LINE);
+    if (*n > l->longest)
+        return ap_fail(error, AP_DATA, "%s: at byte %" PRId64 ": a line of more than %zu bytes; is this text?", l->path,
+                       l->offset, l->longest);
     const size_t taken = *n + (stop ? 1 : 0);
     l->at += taken, l->offset += (int64_t)taken, l->count++;
     if (*n && (*line)[*n - 1] == '\r') --*n;
@@ -107,7 +117,7 @@ int64_t ap_lines_count(const ap_lines *l) {
 
 ap_status ap_lines_before(const char *path, int64_t bytes, int64_t *lines, ap_error *error) {
     FILE *file = fopen(path, "rbe");
-    char *block = malloc(ROOM);
+    char *block = malloc(BLOCK);
     ap_status status = AP_OK;
     *lines = 0;
     if (!file)
@@ -115,7 +125,7 @@ ap_status ap_lines_before(const char *path, int64_t bytes, int64_t *lines, ap_er
     else if (!block)
         status = ap_fail(error, AP_ENVIRONMENT, "%s: out of memory", path);
     while (status == AP_OK && bytes > 0) {
-        const size_t n = fread(block, 1, bytes < ROOM ? (size_t)bytes : ROOM, file);
+        const size_t n = fread(block, 1, bytes < BLOCK ? (size_t)bytes : BLOCK, file);
         if (n == 0) break;
         for (const char *at = block; (at = memchr(at, '\n', n - (size_t)(at - block))); at++) ++*lines;
         bytes -= (int64_t)n;

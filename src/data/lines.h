@@ -1,5 +1,5 @@
 /* Lines of a text file, plain, gzip or xz (told apart by their first bytes), read from front to end with about 1 MiB of
- * memory; plain ones from any offset on. Not collective. */
+ * memory, or twice the longest line; plain ones from any offset on. Not collective. */
 #ifndef AP_DATA_LINES_H
 #define AP_DATA_LINES_H
 
@@ -16,10 +16,11 @@ bool ap_lines_is_plain(const char *path);
 
 /* Borrows path. `first` > 0, plain files only: the first line is the first that begins at that offset or behind it. */
 ap_status ap_lines_open(const char *path, int64_t first, ap_lines **lines, ap_error *error);
-void ap_lines_close(ap_lines *lines); /* NULL is fine */
+void ap_lines_close(ap_lines *lines);                 /* NULL is fine */
+void ap_lines_allow(ap_lines *lines, size_t longest); /* bytes of a line, in place of AP_LONGEST_LINE */
 
 /* The next line without its end (LF or CRLF), valid until the next call; *line NULL: there is none left. The last line
- * may lack its end. AP_DATA: broken or truncated compression, a line of more than AP_LONGEST_LINE bytes. */
+ * may lack its end. AP_DATA: broken or truncated compression, a line that is longer than allowed. */
 ap_status ap_lines_next(ap_lines *lines, const char **line, size_t *n, ap_error *error);
 
 int64_t ap_lines_offset(const ap_lines *lines); /* where the next line begins, in bytes of text */

@@ -113,7 +113,7 @@ static void add_program(ap_digest_stream *digest) {
 static ap_status make_base(ap_preparation *p, ap_error *error) {
     ap_digest_stream *digest = ap_digest_stream_create();
     if (!digest) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
-    const int64_t numbers[] = {VERSION, p->target.fields};
+    const int64_t numbers[] = {VERSION, p->target.fields, p->plan->window};
     ap_digest_stream_add(digest, numbers, sizeof numbers);
     add_text(digest, p->target.workload);
     for (int f = 0; f < p->target.fields; f++) {
@@ -373,8 +373,9 @@ ap_status ap_preparation_make(const ap_preparation *p, int64_t index, ap_prepare
 typedef struct join {
     const ap_preparation *p;
     ap_packer *packer;
-    trailer *part; /* of each */
-    ap_example example;
+    trailer *part;                      /* of each */
+    ap_example example, window;         /* as a part has it; being filled, where the plan has windows */
+    int64_t filled;                     /* rows of window */
     int64_t joined, placed, watched_ns; /* examples in all, in this split */
     ap_prepare_watch *watch;
     void *user;
@@ -400,6 +401,25 @@ static ap_status get(part_input *in, void *bytes, size_t n, ap_error *error) {
     return AP_OK;
 }
 
+/* Adds rows to the split's stream: every window that gets full is an example. */
+static ap_status join_rows(join *j, ap_error *error) {
+    const ap_field *field = j->p->target.field;
+    const int64_t window = j->p->plan->window, length = j->example.length[0];
+    size_t row;
+    if (!ap_field_bytes(field, 1, &row)) return ap_fail(error, AP_BUG, "a row of absurd size");
+    AP_TRY(ap_example_reserve(&j->window, 1, field, &window, error));
+    for (int64_t done = 0, n; done < length; done += n) {
+        n = length - done < window - j->filled ? length - done : window - j->filled;
+        memcpy((char *)j->window.data[0] + (size_t)j->filled * row, (char *)j->example.data[0] + (size_t)done * row,
+               (size_t)n * row);
+        j->filled += n;
+        if (j->filled < window) continue;
+        AP_TRY(ap_packer_append(j->packer, &j->window, error));
+        j->filled = 0;
+    }
+    return AP_OK;
+}
+
 static ap_status join_example(join *j, part_input *in, ap_error *error) {
     const ap_prepare_target *t = &j->p->target;
     int64_t length[AP_MAX_FIELDS];
@@ -417,7 +437,7 @@ static ap_status join_example(join *j, part_input *in, ap_error *error) {
         AP_TRY(get(in, j->example.data[f], bytes, error));
     }
     if (j->p->plan->place) j->p->plan->place(&j->example, j->placed);
-    AP_TRY(ap_packer_append(j->packer, &j->example, error));
+    AP_TRY(j->p->plan->window ? join_rows(j, error) : ap_packer_append(j->packer, &j->example, error));
     j->placed++, j->joined++;
     const int64_t now = j->watch ? ap_clock_ns() : 0;
     if (now - j->watched_ns < WATCH_NS) return AP_OK;
@@ -476,8 +496,14 @@ static ap_status join_split(join *j, ap_split split, int64_t *next, ap_error *er
         count += j->part[end].examples;
         for (int f = 0; f < AP_MAX_FIELDS; f++) total[f] += j->part[end].total[f];
     }
+    if (plan->window) {
+        if (end > *next && total[0] < plan->window)
+            return ap_fail(error, AP_DATA, "%s has %" PRId64 " %s in all, an example %" PRId64 ": the split is empty",
+                           ap_split_names[split], total[0], j->p->target.field[0].name, plan->window);
+        count = total[0] / plan->window, total[0] = count * plan->window;
+    }
     AP_TRY(ap_packer_begin(j->packer, split, count, total, error));
-    j->placed = 0;
+    j->placed = j->filled = 0;
     for (; *next < end; ++*next) AP_TRY(join_part(j, *next, error));
     return AP_OK;
 }
@@ -526,6 +552,7 @@ ap_status ap_preparation_join(ap_preparation *p, ap_prepare_watch *watch, void *
     ap_status status = j.part ? join_all(&j, error) : ap_fail(error, AP_ENVIRONMENT, "out of memory");
     ap_packer_abandon(j.packer);
     ap_example_free(&j.example);
+    ap_example_free(&j.window);
     free(j.part);
     free(j.skipped);
     if (status == AP_OK) remove_parts(p);

@@ -32,6 +32,10 @@ typedef struct ap_prepare_plan {
     const char *data_set; /* name where the user gives none; static text */
     char *source;         /* from malloc: what the input is, with digests or names and sizes; part of its identity */
     char *vocabulary;     /* from malloc or NULL: what token ids mean (ap_dataset_vocabulary); part of its identity */
+    /* > 0: the parts' examples are pieces of one stream a split, the rows of its only field, which is ragged. Joined,
+     * it is cut into examples of `window` rows each; what is left at the end of a split is dropped. 0: examples stay.
+     */
+    int64_t window;
     int64_t parts, room;
     ap_part *part;
     void *reader; /* handed to the functions below */

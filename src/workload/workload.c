@@ -179,6 +179,23 @@ ap_status ap_workload_model(const ap_workload *workload, const char *variant, vo
     return status;
 }
 
+static ap_status apply_scale(const ap_workload *workload, const ap_section *section, void *model, ap_error *error) {
+    const ap_section *group = ap_section_group(section, "model");
+    AP_TRY(ap_options_defaults(workload->options, workload->option_count, model, error));
+    return group ? ap_section_overlay(group, workload->options, workload->option_count, model, error) : AP_OK;
+}
+
+ap_status ap_workload_scale_model(const ap_workload *workload, const char *name, void *model, ap_error *error) {
+    ap_config *config = NULL;
+    ap_scale scale = {0};
+    AP_TRY(parse(workload, &config, error));
+    const ap_section *section = find_scale(workload, config, name, &scale, error);
+    const ap_status status = section ? apply_scale(workload, section, model, error) : error ? error->status : AP_CONFIG;
+    ap_options_free(scale_options, COUNT(scale_options), &scale);
+    ap_config_destroy(config);
+    return status;
+}
+
 ap_status ap_workload_find_label(const char *label, const ap_workload **workload, const char **variant,
                                  ap_error *error) {
     for (const ap_workload *const *w = ap_workload_table(); *w; w++) {
@@ -214,9 +231,7 @@ static ap_status fill(ap_problem *problem, const ap_config *config, const char *
     if (t.batch_size) problem->scale.batch_size = t.batch_size;
     problem->model = calloc(1, w->model_size ? w->model_size : 1);
     if (!problem->model) return ap_fail(error, AP_ENVIRONMENT, "out of memory for the options of workload %s", w->name);
-    AP_TRY(ap_options_defaults(w->options, w->option_count, problem->model, error));
-    const ap_section *group = ap_section_group(section, "model");
-    if (group) AP_TRY(ap_section_overlay(group, w->options, w->option_count, problem->model, error));
+    AP_TRY(apply_scale(w, section, problem->model, error));
     AP_TRY(apply_variant(w, ap_config_root(config), problem->variant, problem->model, error));
     if (options) AP_TRY(ap_section_overlay(options, w->options, w->option_count, problem->model, error));
     return AP_OK;

@@ -26,8 +26,10 @@ typedef struct ap_search_options {
 } ap_search_options;
 
 typedef struct ap_prepare_options {
-    const char *from, *to; /* folder of the published files; packed file to make */
-    const char *name;      /* data set name recorded in the file, selects the target; NULL: the workload's default */
+    const char *from, *to;  /* folder of the published files; packed file to make */
+    const char *name;       /* data set name recorded in the file, selects the target; NULL: the workload's default */
+    const char *vocabulary; /* file that says what token ids mean; NULL: found beside the text, or trained */
+    const void *model;      /* of the scale that will train on it */
 } ap_prepare_options;
 
 typedef struct ap_workload {
@@ -97,6 +99,7 @@ typedef struct ap_workload {
      * nothing to prepare. */
     ap_status (*plan)(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error);
     const char *prepare_help;
+    const char *vocabulary_help; /* what file options->vocabulary is; NULL: it takes none */
 } ap_workload;
 
 /* Better-than rule of the metric: '>' (accuracy, SSIM, mAP, BLEU), '<' (loss, WER), or '<=' as "<=" (finewebedu_lm
@@ -135,6 +138,8 @@ ap_status ap_workload_find_label(const char *label, const ap_workload **workload
 /* The defaults of the model's options with what the variant changes, into model_size bytes that hold nothing yet. Ends
  * with ap_options_free (also after a failure). */
 ap_status ap_workload_model(const ap_workload *workload, const char *variant, void *model, ap_error *error);
+/* The same with what the scale sets. */
+ap_status ap_workload_scale_model(const ap_workload *workload, const char *name, void *model, ap_error *error);
 
 /* Reads workload.cfg, picks the scale, applies `options` (section of the job file; NULL: none), and the targets for
  * data set `dataset` (a name; must be listed in the scale's targets). */

@@ -55,4 +55,5 @@ each wmt 'ntoken = 200; d_model = 16; d_hid = 16; nhead = 2; nlayers = 1; max_le
 each criteo1tb 'vocab_size = 1024; embed_dim = 4; mlp_bottom_dims = "8,4"; mlp_top_dims = "8,1";'
 each librispeech_conformer 'encoder_dim = 8; num_attention_heads = 2; num_encoder_layers = 1; max_samples = 24000;'
 each librispeech_deepspeech 'encoder_dim = 8; num_lstm_layers = 1; max_samples = 24000;'
+each finewebedu_lm 'vocab_size = 100; model_dim = 16; num_heads = 2; num_layers = 1; seq_len = 12; expanded_model_dim = 24;'
 done_testing

@@ -73,5 +73,22 @@ expect 4 "v[25].nii: voxel 432 is not a finite number" mpirun -n 3 "$ALGOPERF" p
 expect 4 "2 malformed records in all" "$ALGOPERF" prepare fastmri --from "$T/in-bad" --to "$OUT/bad.h5" --skip-bad 1
 expect 0 "left out: 2" mpirun -n 2 "$ALGOPERF" prepare fastmri --from "$T/in-bad" --to "$OUT/bad.h5" --skip-bad 2
 expect 0 "v5.nii: voxel 432" h5dump -a skipped_records "$OUT/bad.h5"
+expect 2 "has none" "$ALGOPERF" prepare fastmri --from "$T/in" --to "$OUT/x.h5" --vocabulary "$T/log"
 expect 2 "whole number" "$ALGOPERF" prepare fastmri --from "$T/in" --to "$OUT/x.h5" --skip-bad many
+
+# ---- text in windows, which do not fit the parts: the same on any number of ranks; the tokenizer of another place
+mkdir "$T/text"
+for i in $(seq 400); do echo "line $i of $((i * i)) says that $((i * 7919 % 1000)) is not $i"; done >"$T/text/a.txt"
+sed 's/.*/{"text": "JSON, & \\u00e9"}/' "$T/text/a.txt" | gzip >"$T/text/b.jsonl.gz"
+text() { echo "$ALGOPERF" prepare finewebedu_lm --from "$T/text" --to "$OUT/$1.h5" --scale mini; }
+head -n 301 "$SOURCE/tests/fixtures/bpe_merges.txt" >"$T/merges.txt"
+if $(text t1) --vocabulary "$T/merges.txt" >"$T/log" 2>&1; then
+  expect 0 "tokens of merges.txt" mpirun -n 3 $(text t3) --vocabulary "$T/merges.txt"
+  cmp -s "$OUT/t1.h5" "$OUT/t3.h5" && pass "the same windows on 3 ranks" || fail "other windows on 3 ranks"
+  expect 0 "already there" $(text t1) --vocabulary "$T/merges.txt"
+  expect 0 "1024 tokens trained" $(text t4)
+  expect 4 "vocab_size" $(text t5) --vocabulary "$SOURCE/tests/fixtures/bpe_merges.txt"
+else
+  grep -q PCRE2 "$T/log" && echo "built without PCRE2: no windows of tokens" || { fail "windows"; cat "$T/log"; }
+fi
 done_testing

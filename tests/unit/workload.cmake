@@ -12,7 +12,7 @@ foreach(part
     fastmri_data fastmri_prepare
     speech_features speech_data speech_models speech_prepare
     ogbg_model ogbg_data
-    bpe
+    bpe finewebedu_lm_prepare
     wmt wmt_prepare
     criteo1tb_prepare)
   ap_unit_test(${part} ap_workloads)

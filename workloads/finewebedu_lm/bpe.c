@@ -131,7 +131,7 @@ static bool reserve(ap_bpe_scratch *s, size_t n) {
 }
 
 static bool append(ap_bpe_ids *ids, int32_t id) {
-    if (ids->n == ids->room) {
+    if (ids->n + 1 >= ids->room) {
         const int64_t room = 2 * ids->room + 1024;
         int32_t *grown = realloc(ids->id, (size_t)room * sizeof *grown);
         if (!grown) return false;

@@ -35,8 +35,8 @@ typedef struct ap_bpe_ids {
     int32_t *id; /* from malloc; the caller frees */
     int64_t n, room;
 } ap_bpe_ids;
-/* Appends the tokens of text, which is UTF-8. <|endoftext|> spelt out in it is that token, as in the published
- * pipeline. */
+/* Appends the tokens of text, which is UTF-8 and not empty; there is room for one more behind them. <|endoftext|> spelt
+ * out in it is that token, as in the published pipeline. */
 ap_status ap_bpe_encode(ap_bpe *bpe, const char *text, size_t n, ap_bpe_ids *ids, ap_error *error);
 
 /* Training: words are counted, then the most frequent pair of neighbours is merged until there are `size` tokens, the

@@ -11,7 +11,9 @@
 static ap_status check_example(const ap_finewebedu_lm_model *m, const ap_example *e, ap_error *error) {
     const int32_t *tokens = e->data[AP_LM_TOKENS];
     if (e->length[AP_LM_TOKENS] != m->seq_len + 1)
-        return ap_fail(error, AP_DATA, "a window of %lld tokens (the model's seq_len = %lld wants %lld)",
+        return ap_fail(error, AP_DATA,
+                       "a window of %lld tokens (the model's seq_len = %lld wants %lld; "
+                       "`algoperf prepare --scale` cuts them for a scale's model)",
                        (long long)e->length[AP_LM_TOKENS], (long long)m->seq_len, (long long)(m->seq_len + 1));
     for (int64_t i = 0; i <= m->seq_len; i++)
         if (tokens[i] < 0 || tokens[i] >= m->vocab_size)
@@ -43,6 +45,18 @@ ap_status ap_finewebedu_lm_collate(const void *model, const ap_collate_key *key,
     batch->examples = padded_to;
     batch->real_examples = n;
     return AP_OK;
+}
+
+ap_status ap_finewebedu_lm_attach(void *model, const ap_dataset *dataset, ap_error *error) {
+    const ap_finewebedu_lm_model *m = model;
+    int64_t tokens = 0;
+    for (const char *at = ap_dataset_vocabulary(dataset); at && (at = strchr(at, '\n')); at++) tokens++;
+    if (tokens <= m->vocab_size) return AP_OK;
+    return ap_fail(
+        error, AP_DATA,
+        "a vocabulary of %lld tokens (the model has vocab_size = %lld); `algoperf prepare --scale` makes one "
+        "for a scale's model",
+        (long long)tokens, (long long)m->vocab_size);
 }
 
 /* ---- loss and metric */

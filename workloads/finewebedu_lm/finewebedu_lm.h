@@ -1,6 +1,6 @@
 /* finewebedu_lm: what this folder's files share. model.c: decoder-only transformer; data.c: windows of tokens, loss,
- * perplexity and the synthetic language; workload.c: the table that the program sees. Source: AlgoPerf reference code,
- * workloads/finewebedu_lm (PyTorch form, in float32). */
+ * perplexity and the synthetic language; prepare.c: text; bpe.h: its tokens; workload.c: the table that the program
+ * sees. Source: AlgoPerf reference code, workloads/finewebedu_lm (PyTorch form, in float32). */
 #ifndef AP_WORKLOADS_FINEWEBEDU_LM_H
 #define AP_WORKLOADS_FINEWEBEDU_LM_H
 
@@ -37,6 +37,19 @@ enum { AP_LM_TOKENS, AP_LM_FIELDS };
         }                                                                                                              \
     }
 ap_collate ap_finewebedu_lm_collate;
+/* The data set's vocabulary has no more tokens than the model, or AP_DATA. */
+ap_status ap_finewebedu_lm_attach(void *model, const ap_dataset *dataset, ap_error *error);
 extern const ap_generator ap_finewebedu_lm_generator;
+
+/* ---- prepare.c; options->model is an ap_finewebedu_lm_model: windows of seq_len + 1, at most vocab_size tokens, and
+ * as many where they are trained. */
+typedef struct ap_lm_cut {
+    int64_t part_bytes; /* of a plain file */
+} ap_lm_cut;
+extern const ap_lm_cut ap_lm_published_cut;
+ap_status ap_lm_plan(const ap_prepare_options *options, ap_prepare_plan *plan, ap_error *error);
+/* The same, cut otherwise: for tests. */
+ap_status ap_lm_plan_cut(const ap_prepare_options *options, const ap_lm_cut *cut, ap_prepare_plan *plan,
+                         ap_error *error);
 
 #endif

@@ -24,5 +24,11 @@ const ap_workload ap_workload_finewebedu_lm = {
     .fields = AP_LM_FIELDS,
     .field = AP_LM_FIELD_LIST,
     .collate = ap_finewebedu_lm_collate,
+    .attach = ap_finewebedu_lm_attach,
     .generator = &ap_finewebedu_lm_generator,
+    .plan = ap_lm_plan,
+    .prepare_help =
+        "folder with text, .jsonl (an object with `text` a line) or .txt (a document a line), plain, .gz or "
+        ".xz: train*, val*, test*, or all to draw validation from",
+    .vocabulary_help = "tokenizer.json or merges.txt of a byte-level byte-pair tokenizer",
 };

@@ -2,12 +2,14 @@
  * ids in one packed file, with the list of pieces.
  *
  * Every process reads the text once to count lines and, as published, takes the first CORPUS bytes of both sides, pair
- * by pair, to train the pieces on; a part is a run of lines. A file `wmt_sentencepiece_model` in the folder is used
- * instead. A pair with more than LONGEST tokens on a side is left out, as published. */
+ * by pair, to train the pieces on; a part is a run of lines. A file `wmt_sentencepiece_model` in the folder, or the
+ * one that --vocabulary names, is used instead. A pair with more than LONGEST tokens on a side is left out, as
+ * published. */
 #include "workloads/text/pieces.h"
 #include "workloads/wmt/wmt.h"
 
 #include "base/file.h"
+#include "base/text.h"
 #include "data/gz.h"
 
 #include <inttypes.h>
@@ -79,23 +81,6 @@ static void close_lines(lines *l) {
     free(l->text);
 }
 
-/* The first byte that is not UTF-8, or n. */
-static size_t valid_utf8(const unsigned char *s, size_t n) {
-    size_t i = 0;
-    while (i < n) {
-        const unsigned char c = s[i];
-        const size_t more = c < 0x80 ? 0 : c >= 0xc2 && c < 0xe0 ? 1 : c >= 0xe0 && c < 0xf0 ? 2 : 3;
-        if ((c >= 0x80 && c < 0xc2) || c > 0xf4 || i + more >= n) return i;
-        for (size_t k = 1; k <= more; k++)
-            if ((s[i + k] & 0xc0) != 0x80) return i;
-        if ((c == 0xe0 && s[i + 1] < 0xa0) || (c == 0xed && s[i + 1] > 0x9f) || (c == 0xf0 && s[i + 1] < 0x90) ||
-            (c == 0xf4 && s[i + 1] > 0x8f))
-            return i; /* overlong, a surrogate, beyond U+10FFFF */
-        i += more + 1;
-    }
-    return n;
-}
-
 /* ---- the folder */
 
 typedef struct run { /* a part */
@@ -141,7 +126,7 @@ static bool add_run(reader *r, int split, const lines side[SIDES]) {
 }
 
 static void add_to_corpus(reader *r, const char *line, size_t n) {
-    if (r->corpus_bytes >= CORPUS || valid_utf8((const unsigned char *)line, n) < n) return;
+    if (r->corpus_bytes >= CORPUS || ap_utf8_valid(line, n) < n) return;
     memcpy(r->corpus + r->corpus_bytes, line, n);
     r->corpus_bytes += (int64_t)n;
     r->corpus[r->corpus_bytes++] = '\n';
@@ -197,12 +182,16 @@ static ap_status scan_split(reader *r, const char *folder, int split, ap_error *
 
 /* ---- pieces */
 
-static ap_status make_pieces(reader *r, const char *folder, ap_error *error) {
+static ap_status make_pieces(reader *r, const ap_prepare_options *options, ap_error *error) {
     char path[AP_PATH];
     const size_t used = strlen(r->source);
-    AP_TRY(ap_path(path, error, "%s/wmt_sentencepiece_model", folder));
-    if (ap_file_exists(path)) {
-        snprintf(r->source + used, sizeof r->source - used, "pieces of wmt_sentencepiece_model");
+    if (options->vocabulary)
+        AP_TRY(ap_path(path, error, "%s", options->vocabulary));
+    else
+        AP_TRY(ap_path(path, error, "%s/wmt_sentencepiece_model", options->from));
+    if (options->vocabulary || ap_file_exists(path)) {
+        const char *slash = strrchr(path, '/');
+        snprintf(r->source + used, sizeof r->source - used, "pieces of %s", slash ? slash + 1 : path);
         return ap_pieces_load(path, &r->pieces, error);
     }
     const int64_t vocabulary = r->corpus_bytes >= CORPUS ? PUBLISHED : SMALL;
@@ -220,7 +209,7 @@ typedef struct cut {
 
 static ap_status cut_line(const reader *r, const lines *l, const char *line, size_t n, int side, cut *c,
                           ap_error *error) {
-    const size_t good = valid_utf8((const unsigned char *)line, n);
+    const size_t good = ap_utf8_valid(line, n);
     if (good < n)
         return ap_fail(error, AP_DATA, "%s:%" PRId64 ": byte %zu, 0x%02x, is not UTF-8", l->gz.path, l->number,
                        good + 1, (unsigned char)line[good]);
@@ -298,7 +287,7 @@ ap_status ap_wmt_plan(const ap_prepare_options *options, ap_prepare_plan *plan, 
     if (!ap_pieces_available()) return ap_pieces_train(NULL, 0, 0, NULL, error); /* says what to install */
     ap_prepare_folder_name(options->from, "wmt", r->name);
     for (int split = 0; split < AP_SPLITS; split++) AP_TRY(scan_split(r, options->from, split, error));
-    AP_TRY(make_pieces(r, options->from, error));
+    AP_TRY(make_pieces(r, options, error));
     plan->vocabulary = ap_pieces_list(r->pieces);
     if (!plan->vocabulary) return ap_fail(error, AP_ENVIRONMENT, "out of memory for the list of pieces");
     return plan_runs(r, plan, error);

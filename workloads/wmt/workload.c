@@ -34,4 +34,5 @@ const ap_workload ap_workload_wmt = {
     .generator = &ap_wmt_generator,
     .plan = ap_wmt_plan,
     .prepare_help = "folder with {train,valid,test}.{de,en}, plain or .gz, a sentence a line",
+    .vocabulary_help = "a SentencePiece model, as wmt_sentencepiece_model in the folder is",
 };
