@@ -104,11 +104,11 @@ static void print(const settings *set, const result *r) {
            r->planned_bytes / 1048576, r->real_bytes / 1048576);
 }
 
-/* What a rank should need: the program before, parameters, optimizer state (nadamw: two more), packed weights (two
- * forms), the arrays of the gradient sum, activations of one shard. Batches and scratch are left out. */
+/* What a rank should need: the program before, parameters, optimizer state (nadamw: two more), packed weights, the
+ * arrays of the gradient sum, activations of one shard. Batches and scratch are left out. */
 static double planned_bytes(const ap_pace *pace, double before) {
     const ap_pace_memory m = ap_pace_get_memory(pace);
-    return before + (double)sizeof(float) * ((1 + 2) * m.parameters + 2 * m.matrices) + m.gradient_bytes +
+    return before + (double)sizeof(float) * (1 + 2) * m.parameters + m.packed_bytes + m.gradient_bytes +
            m.activation_bytes;
 }
 

@@ -209,7 +209,7 @@ ap_pace_memory ap_pace_get_memory(const ap_pace *pace) {
     int arrays = 1; /* of the sum: log2 of the local shards, plus one */
     for (int local = ap_group_local_shards(pace->options.group); local > 1; local /= 2) arrays++;
     return (ap_pace_memory){.parameters = parameters,
-                            .matrices = gradient,
+                            .packed_bytes = (double)ap_params_packed_bytes(ap_engine_params(pace->engine)),
                             .gradient_bytes = gradient * (double)sizeof(float) * arrays,
                             .activation_bytes = (double)ap_engine_activation_bytes(pace->engine)};
 }

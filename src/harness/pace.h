@@ -48,8 +48,7 @@ ap_pace_parts ap_pace_get_parts(const ap_pace *pace);
 /* What this rank's memory goes to. */
 typedef struct ap_pace_memory {
     double parameters; /* elements */
-    double matrices;   /* the same without tables, which are never packed */
-    double gradient_bytes, activation_bytes;
+    double packed_bytes, gradient_bytes, activation_bytes;
 } ap_pace_memory;
 ap_pace_memory ap_pace_get_memory(const ap_pace *pace);
 ap_digest ap_pace_digest(const ap_pace *pace); /* of the parameters */

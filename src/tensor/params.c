@@ -272,6 +272,13 @@ const float *ap_params_packed_as(ap_params *params, int index, ap_packed_form fo
     return packed->data;
 }
 
+size_t ap_params_packed_bytes(const ap_params *params) {
+    size_t floats = 0;
+    for (int i = 0; params->packed && i < params->count; i++)
+        for (int form = 0; form < AP_PACKED_FORMS; form++) floats += params->packed[i][form].capacity;
+    return floats * sizeof(float);
+}
+
 typedef struct matrix_form {
     bool transpose_b;
     int64_t k, n, columns;

@@ -93,6 +93,8 @@ typedef enum ap_packed_form {
 typedef bool ap_packer_function(const void *context, const float *values, float *packed);
 const float *ap_params_packed_as(ap_params *params, int index, ap_packed_form form, size_t floats,
                                  ap_packer_function *pack, const void *context);
+/* Memory of all packed forms so far. */
+size_t ap_params_packed_bytes(const ap_params *params);
 /* Tensor `index`, seen as a [rows, columns] matrix (rows = shape[0]), packed as operand B of ap_gemm (transposed or
  * not). */
 const float *ap_params_packed(ap_params *params, int index, bool transpose_b);
