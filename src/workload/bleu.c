@@ -8,8 +8,9 @@
 
 /* ---- tokens: the rules of mteval-v13a, each a pass over the text */
 
+/* As Python has them: the four separators 0x1c .. 0x1f too. */
 static bool is_space(char c) {
-    return c == ' ' || (c >= '\t' && c <= '\r');
+    return c == ' ' || (c >= '\t' && c <= '\r') || (c >= '\x1c' && c <= '\x1f');
 }
 static bool is_digit(char c) {
     return c >= '0' && c <= '9';
@@ -30,14 +31,13 @@ static void replace(char *text, const char *from, const char *to) {
 }
 
 /* Unicode's spaces part words as the ASCII ones do. */
-static const char *const wide_spaces[] = {"\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003",
-                                          "\u2004", "\u2005", "\u2006", "\u2007", "\u2008", "\u2009",
-                                          "\u200a", "\u2028", "\u2029", "\u202f", "\u205f", "\u3000"};
+static const char *const wide_spaces[] = {"\xc2\x85", "\u00a0", "\u1680", "\u2000", "\u2001", "\u2002", "\u2003",
+                                          "\u2004",   "\u2005", "\u2006", "\u2007", "\u2008", "\u2009", "\u200a",
+                                          "\u2028",   "\u2029", "\u202f", "\u205f", "\u3000"};
 
 static void plain_text(char *text) {
-    size_t n = strlen(text);
-    while (n && is_space(text[n - 1])) text[--n] = 0;
     for (size_t i = 0; i < sizeof wide_spaces / sizeof *wide_spaces; i++) replace(text, wide_spaces[i], " ");
+    for (size_t n = strlen(text); n && is_space(text[n - 1]); n--) text[n - 1] = 0;
     replace(text, "<skipped>", "");
     replace(text, "-\n", "");
     replace(text, "\n", " ");

@@ -51,7 +51,9 @@ static void check_tokens(const char *line, const char *want) {
 static void test_tokens(void) {
     check_tokens("", "");
     check_tokens(" \t ", "");
-    check_tokens("a\u00a0b\u2009c\u3000", "a b c"); /* Unicode's spaces part words */
+    check_tokens("a\u00a0b\u2009c\u3000", "a b c");         /* Unicode's spaces part words */
+    check_tokens("a\x1c \x1d \x1e \x1f \xc2\x85 b", "a b"); /* and the separators of ASCII and Latin-1 */
+    check_tokens("a-\n\u3000", "a-");                       /* the end is stripped before a hyphen joins lines */
     check_tokens("1,000.5, 3-4 x-y.", "1,000.5 , 3 - 4 x-y .");
     check_tokens("........", ". . . . . . . .");
     check_tokens("((((((((", "( ( ( ( ( ( ( (");
