@@ -36,15 +36,15 @@ static bool score_task(int64_t rows, int64_t ld, const float *logits, const floa
         const float label = labels[i * ld];
         if (isnan(label)) continue;
         if (isnan(logits[i * ld])) return false;
-        scores[n] = logits[i * ld];
+        scores[n] = -logits[i * ld];
         room[n++].label = label;
         positives += (double)label;
     }
     const bool has_zero = padded || n < rows || positives < (double)n;
     *precision = NAN;
     if (positives == 0 || !has_zero) return true;
-    ap_vsigmoid((size_t)n, scores, scores);
-    for (int64_t i = 0; i < n; i++) room[i].score = scores[i];
+    ap_vexp((size_t)n, scores, scores);
+    for (int64_t i = 0; i < n; i++) room[i].score = 1 / (1 + scores[i]);
     qsort(room, (size_t)n, sizeof *room, by_score_descending);
     *precision = average_precision(n, room, positives);
     return true;

@@ -7,9 +7,9 @@
 
 /* rows of `ld` floats: logits and labels (0, 1, or NaN = missing) [rows, tasks]. A task's average precision is the sum
  * over distinct scores, descending, of (step of recall) * precision, ties as one, over its labelled rows; the score is
- * the sigmoid of the logit in float, whose rounding makes ties. A task counts if its column, where a missing label
- * stands for 0, has a 0 and a 1; `padded`: rows of padding stand beside these, which are zeros, too. Per task: into
- * per_task [tasks], NaN where it does not count; NULL: not wanted.
+ * 1 / (1 + exp(-logit)) with each step in float, whose rounding makes ties. A task counts if its column, where a
+ * missing label stands for 0, has a 0 and a 1; `padded`: rows of padding stand beside these, which are zeros, too. Per
+ * task: into per_task [tasks], NaN where it does not count; NULL: not wanted.
  *
  * The mean over the tasks that count; NaN if none does, if a labelled row's logit is NaN, or without memory. Source:
  * AlgoPerf reference code, workloads/ogbg/metrics. */

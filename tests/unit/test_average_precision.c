@@ -48,6 +48,9 @@ static void test_edges(void) {
     CHECK_NEAR(ap_mean_average_precision(4, 1, 1, logits, mixed, false, NULL), 0.5 + 0.5 * 2 / 3, 1e-15);
     const float large[] = {40, 30, 50, -1}; /* their sigmoids in float are all 1: one tie */
     CHECK_NEAR(ap_mean_average_precision(4, 1, 1, large, mixed, false, NULL), 0.5 * 0.5 + 0.5 * 2 / 3, 1e-15);
+    /* In float 1 + exp(-17) is 1 already, although the sigmoid of 17 has a float below 1. */
+    const float near_one[] = {17, 20}, one_of_two[] = {0, 1};
+    CHECK_NEAR(ap_mean_average_precision(2, 1, 1, near_one, one_of_two, false, NULL), 0.5, 0);
     const float diverged[] = {NAN, 1, 0, -1};
     CHECK(isnan(ap_mean_average_precision(4, 1, 1, diverged, mixed, false, NULL)));
     CHECK(isnan(ap_mean_average_precision(0, 3, 3, logits, ones, true, NULL)));
