@@ -48,6 +48,8 @@ alter librispeech_deepspeech features "f['intermediate/features'][0, 3, 5] += 1e
 expect 6 "features.*FAIL" "$ALGOPERF" verify librispeech_deepspeech --fixture "$T/features.h5"
 alter librispeech_conformer valid "f['outputs/train_logits'][1, 6, 2] += 1e-3"
 expect 6 "train_logits.*FAIL" "$ALGOPERF" verify librispeech_conformer --fixture "$T/valid.h5"
+alter librispeech_conformer silent "f['inputs/target_lengths'][:] = 0" # no label at all: divided by 1 instead of 9
+expect 6 "n_valid_examples  *8.00e+00" "$ALGOPERF" verify librispeech_conformer --fixture "$T/silent.h5"
 alter librispeech_conformer padding "f['outputs/train_logits'][1, 7, 2] += 1e-3" # the second utterance has 7 steps
 expect 0 "^PASS" "$ALGOPERF" verify librispeech_conformer --fixture "$T/padding.h5"
 done_testing

@@ -2,6 +2,7 @@
 
 #include "workloads/speech/features.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -229,10 +230,13 @@ ap_loss ap_speech_loss(const void *model, ap_tape *tape, ap_tensor *logits, cons
     int64_t *steps = ap_tape_take(tape, (size_t)s.n * sizeof *steps);
     if (!steps || !labels || !lengths) return (ap_loss){0};
     for (int64_t i = 0; i < s.n; i++) steps[i] = ap_speech_valid_steps(s.count, s.valid[i]);
-    return ap_ctc_loss(tape, logits,
-                       &(ap_ctc_targets){.frames = steps,
-                                         .labels = labels,
-                                         .lengths = lengths,
-                                         .longest = ap_batch_find(batch, "targets")->shape[1],
-                                         .weights = ap_batch_f32(batch, "weights")});
+    ap_loss loss = ap_ctc_loss(tape, logits,
+                               &(ap_ctc_targets){.frames = steps,
+                                                 .labels = labels,
+                                                 .lengths = lengths,
+                                                 .longest = ap_batch_find(batch, "targets")->shape[1],
+                                                 .weights = ap_batch_f32(batch, "weights")});
+    /* The published loss divides by at least 1; an evaluation adds up the tokens of its shards. */
+    if (loss.per_example && ap_tape_pass(tape)->training) loss.n_valid = fmax(loss.n_valid, 1);
+    return loss;
 }
