@@ -4,7 +4,8 @@
  *
  * Each letter is a sound: a vowel (three formants, pulses), a fricative (one band of noise), a nasal (low formants) or
  * a plosive (a gap and a burst). Sounds glide into each other, so a letter's neighbours change it; a word is 2 to 5
- * letters, an utterance one word and more, as many as fit. */
+ * letters, an utterance one word and more, as many as fit. At full scale every utterance is about as long as the
+ * published limit of 20 s: a step is measured at its largest. */
 #include "workloads/speech/speech.h"
 
 #include "base/fmath.h"
@@ -19,7 +20,10 @@
 static const char *const lexicon[] = {"AMI",  "SON",  "FUTA", "MISA", "TOE",  "NAF", "KISU", "PAN",
                                       "OSA",  "TIMO", "KANE", "FES",  "MUNO", "PIK", "SATE", "NOFI",
                                       "EMUS", "KOPA", "TUS",  "INA",  "FOMA", "PES", "NUKI", "SIPO"};
-enum { WORDS = sizeof lexicon / sizeof *lexicon, MOST_WORDS = 6 };
+enum { WORDS = sizeof lexicon / sizeof *lexicon };
+/* Words of an utterance: up to FEW_WORDS, or where max_samples are LONG_ROW and more always MOST_WORDS (their letters
+ * stay below the published limit of 256). */
+enum { FEW_WORDS = 6, MOST_WORDS = 48, LONG_ROW = 8 * AP_SPEECH_RATE };
 
 /* Middle frequencies (Hz) of the resonators and how strong voice and noise are. */
 typedef struct sound_of {
@@ -78,7 +82,7 @@ static utterance draw_utterance(draws *d, int64_t most_samples) {
     u.loudness = uniform(d, 0.1, 0.5);
     u.noise = u.loudness * uniform(d, 0.005, 0.06);
     u.start[0] = (int64_t)(uniform(d, 0.02, 0.12) * AP_SPEECH_RATE);
-    const int64_t words = 1 + (int64_t)uniform(d, 0, MOST_WORDS);
+    const int64_t few = 1 + (int64_t)uniform(d, 0, FEW_WORDS), words = most_samples < LONG_ROW ? few : MOST_WORDS;
     for (int64_t w = 0; w < words; w++) {
         const char *word = lexicon[(int64_t)uniform(d, 0, WORDS)];
         const int64_t before = u.characters;
@@ -141,9 +145,11 @@ static sound_of spoken(const utterance *u, int64_t at, int64_t *character) {
     return s;
 }
 
-enum { SPEAK = 256, CONTROL = 32 }; /* first element of the noise's draws; samples between changes of the voice */
+/* First element of the noise's draws, unless the utterance took more; samples between changes of the voice. */
+enum { SPEAK = 256, CONTROL = 32 };
 
-static void speak(const utterance *u, const ap_random *stream, int16_t *audio) {
+static void speak(const utterance *u, const draws *d, int16_t *audio) {
+    const uint64_t first = d->next > SPEAK ? d->next : SPEAK;
     resonator voice[3] = {{0}}, hiss[2] = {{0}};
     sound_of s = silence;
     double phase = 0, pitch = 0;
@@ -157,7 +163,7 @@ static void speak(const utterance *u, const ap_random *stream, int16_t *audio) {
             for (int i = 0; i < 3; i++) tune(&voice[i], f[i], width[i]);
             tune(&hiss[0], f[1], 700), tune(&hiss[1], f[2], 900);
             pitch = u->pitch * (1 + 0.1 * ap_f64_cos((double)t * 6.283185307179586 / (double)u->samples));
-            ap_random_fill_uniform(stream, SPEAK + 2 * (uint64_t)t, 2 * CONTROL, -1, 2, noise);
+            ap_random_fill_uniform(&d->stream, first + 2 * (uint64_t)t, 2 * CONTROL, -1, 2, noise);
         }
         const double grain = (double)noise[2 * at], room = (double)noise[2 * at + 1];
         phase += pitch / AP_SPEECH_RATE;
@@ -187,7 +193,7 @@ static ap_status generate(const void *model, uint64_t seed, ap_split split, int6
     int32_t *targets = example->data[AP_SPEECH_TARGETS];
     for (int64_t i = 0; i < u.characters; i++) targets[i] = (int32_t)ap_speech_token_of(u.text[i]);
     targets[u.characters] = AP_TOKEN_END;
-    speak(&u, &d.stream, example->data[AP_SPEECH_AUDIO]);
+    speak(&u, &d, example->data[AP_SPEECH_AUDIO]);
     return AP_OK;
 }
 
