@@ -33,6 +33,9 @@ ap_status ap_bench_update(int argc, char **argv, ap_error *error);
 /* The symmetric eigensolver against LAPACK's. */
 ap_status ap_bench_eigen(int argc, char **argv, ap_error *error);
 
+/* A bidirectional LSTM layer of librispeech_deepspeech against the fma peak, and the CTC loss. */
+ap_status ap_bench_speech(int argc, char **argv, ap_error *error);
+
 /* ---- shared by benchmarks */
 
 /* ap_cli_parse for a benchmark without arguments: one is AP_USAGE. */

@@ -12,6 +12,7 @@ static const struct {
     {"gemm", "ordered matrix products against OpenBLAS and the fma peak of a core", ap_bench_gemm},
     {"conv", "convolutions of ResNet-50 against the fma peak and oneDNN", ap_bench_conv},
     {"eigen", "the symmetric eigensolver against LAPACK's", ap_bench_eigen},
+    {"speech", "an LSTM layer against the fma peak, and the CTC loss", ap_bench_speech},
     {"step", "a workload's training step, part by part", ap_bench_step},
     {"update", "time and memory of a step of every training algorithm", ap_bench_update},
     {"scaling", "a step on 1, 2, ... ranks, the reduction's share, and a model of up to 512", ap_bench_scaling},

@@ -90,4 +90,5 @@ expect 0 "sinv6" "$ALGOPERF" list
 expect 0 "2 ranks" timeout 300 mpirun -n 2 "$ALGOPERF" bench update --quick --only shampoo_submission,lamb
 expect 2 "sinv6: there is no algorithm of that name" "$ALGOPERF" bench update --quick --only lion,sinv6
 expect 0 "dsyevd" "$ALGOPERF" bench eigen --quick
+expect 0 "LSTM, both directions" "$ALGOPERF" bench speech --quick
 done_testing
