@@ -80,7 +80,7 @@ static void print(const settings *set, const result *r) {
     printf("%-32s %10.2f\n%-32s %10.2f\n%-32s %10.2f\n%-32s %10.2f\n", "sum", own * 1e3, "median step, slowest rank",
            r->median_s * 1e3, "CPU time of the first thread*", r->thread_median_s * 1e3,
            "CPU time, reading ahead included", r->cpu_s / n * 1e3);
-    puts("* the median of the steps, as tests/bench/torch_step.py has it; the others are means");
+    puts("* the median of the steps, as tests/bench/torch/step.py has it; the others are means");
     const double passes = p->passes_s / n, cpu_s = set->threads == 1 ? r->thread_median_s * n : r->cpu_s;
     printf(
         "\nmatrix products and convolutions: %.2f GF a step on rank 0 as defined (those of 3x3 multiply less); %.1f "
