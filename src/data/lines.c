@@ -13,6 +13,7 @@ enum { BLOCK = 1 << 20 };
 struct ap_lines {
     const char *path;
     ap_gz gz; /* plain, too */
+    ap_digest_stream *digest;
     ap_xz *xz;
     char *text;                     /* [room] */
     size_t have, at, room, longest; /* have: what is read; the next line begins at `at` */
@@ -29,13 +30,26 @@ bool ap_lines_is_plain(const char *path) {
     return !gzip && !ap_xz_is(path);
 }
 
+static ap_status fill(ap_lines *l, ap_error *error);
+
+/* Reads `bytes` of text and drops them. */
+static ap_status drop(ap_lines *l, int64_t bytes, ap_error *error) {
+    while (bytes > 0 && !(l->end && l->at == l->have)) {
+        const size_t left = l->have - l->at, n = (int64_t)left < bytes ? left : (size_t)bytes;
+        l->at += n, bytes -= (int64_t)n;
+        if (l->at == l->have && !l->end) AP_TRY(fill(l, error));
+    }
+    return AP_OK;
+}
+
 /* To the first line that begins at `first` or behind it. */
 static ap_status go_to(ap_lines *l, int64_t first, ap_error *error) {
     const char *line;
     size_t n;
-    if (l->xz || !gzdirect(l->gz.file)) return ap_fail(error, AP_BUG, "%s: a compressed file is read whole", l->path);
-    if (gzseek(l->gz.file, (z_off_t)first - 1, SEEK_SET) < 0)
+    const bool plain = !l->xz && gzdirect(l->gz.file);
+    if (plain && gzseek(l->gz.file, (z_off_t)first - 1, SEEK_SET) < 0)
         return ap_fail(error, AP_IO, "%s: cannot go to byte %" PRId64, l->path, first);
+    if (!plain) AP_TRY(drop(l, first - 1, error));
     l->offset = first - 1;
     AP_TRY(ap_lines_next(l, &line, &n, error));
     l->count = 0;
@@ -46,6 +60,11 @@ ap_status ap_lines_open(const char *path, int64_t first, ap_lines **lines, ap_er
     ap_lines *l = calloc(1, sizeof *l);
     if (!l) return ap_fail(error, AP_ENVIRONMENT, "%s: out of memory", path);
     *l = (ap_lines){.path = path, .longest = AP_LONGEST_LINE};
+    l->digest = ap_digest_stream_create();
+    if (!l->digest) {
+        free(l);
+        return ap_fail(error, AP_ENVIRONMENT, "%s: out of memory", path);
+    }
     ap_status status = ap_xz_is(path) ? ap_xz_open(path, &l->xz, error) : ap_gz_open(path, "text", &l->gz, error);
     if (status == AP_OK && first > 0) status = go_to(l, first, error);
     if (status == AP_OK)
@@ -61,6 +80,7 @@ void ap_lines_close(ap_lines *l) {
         ap_xz_close(l->xz);
     else
         ap_gz_close(&l->gz);
+    ap_digest_stream_destroy(l->digest);
     free(l->text);
     free(l);
 }
@@ -82,6 +102,7 @@ static ap_status fill(ap_lines *l, ap_error *error) {
     const size_t room = l->room - l->have < BLOCK ? l->room - l->have : BLOCK;
     AP_TRY(l->xz ? ap_xz_read(l->xz, l->text + l->have, room, &got, error)
                  : ap_gz_read(&l->gz, l->text + l->have, room, &got, error));
+    ap_digest_stream_add(l->digest, l->text + l->have, got);
     l->have += got;
     l->end = got < room;
     return AP_OK;
@@ -113,6 +134,10 @@ int64_t ap_lines_offset(const ap_lines *l) {
 }
 int64_t ap_lines_count(const ap_lines *l) {
     return l->count;
+}
+
+ap_digest ap_lines_digest(const ap_lines *l) {
+    return ap_digest_stream_final(l->digest);
 }
 
 ap_status ap_lines_before(const char *path, int64_t bytes, int64_t *lines, ap_error *error) {

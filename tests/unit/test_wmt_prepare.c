@@ -108,7 +108,7 @@ static void test_malformed_text_is_named(void) {
     snprintf(path, sizeof path, "%s/valid.en", folder);
     remove(path);
     CHECK_INT(prepare("missing.h5", 0, &error), AP_IO);
-    CHECK_TEXT(error.text, "valid.en: is missing, plain and as .gz");
+    CHECK_TEXT(error.text, "valid.en: is missing, plain, .gz and .xz");
     put("valid.en", "x\n"), put("valid.de", "y\n"), put("wmt_sentencepiece_model", "no model");
     CHECK_INT(prepare("model.h5", 0, &error), AP_DATA);
     CHECK_TEXT(error.text, "is no SentencePiece model");

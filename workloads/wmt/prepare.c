@@ -1,5 +1,5 @@
-/* algoperf prepare wmt: parallel text, {train,valid,test}.{de,en} (plain or .gz), a sentence a line -> pairs of token
- * ids in one packed file, with the list of pieces.
+/* algoperf prepare wmt: parallel text, {train,valid,test}.{de,en} (plain, .gz or .xz), a sentence a line -> pairs of
+ * token ids in one packed file, with the list of pieces.
  *
  * Every process reads the text once to count lines and, as published, takes the first CORPUS bytes of both sides, pair
  * by pair, to train the pieces on; a part is a run of lines. A file `wmt_sentencepiece_model` in the folder, or the
@@ -10,7 +10,7 @@
 
 #include "base/file.h"
 #include "base/text.h"
-#include "data/gz.h"
+#include "data/lines.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -29,56 +29,25 @@ enum { SIDES = 2 };
 static const char *const languages[SIDES] = {"de", "en"};
 static const char *const names[AP_SPLITS] = {"train", "valid", "test"};
 
-/* ---- lines */
+/* A side of the text, from some line on. */
+typedef struct text {
+    const char *path; /* NULL: not open */
+    ap_lines *lines;
+    int64_t before; /* lines that were passed over */
+} text;
 
-typedef struct lines {
-    ap_gz gz;
-    char *text; /* [have]: what is read; a line begins at `at` */
-    size_t have, at, room;
-    int64_t number, offset; /* of the line that comes next: from 0; in uncompressed bytes */
-    bool end;
-} lines;
-
-static ap_status fill(lines *l, ap_error *error) {
-    enum { SOME = 1 << 16 };
-    memmove(l->text, l->text + l->at, l->have - l->at);
-    l->have -= l->at, l->at = 0;
-    if (l->have > LONGEST_LINE)
-        return ap_fail(error, AP_DATA, "%s:%" PRId64 ": a line of more than %d bytes; is this a sentence a line?",
-                       l->gz.path, l->number + 1, LONGEST_LINE);
-    size_t got;
-    AP_TRY(ap_gz_read(&l->gz, l->text + l->have, SOME, &got, error));
-    l->have += got;
-    if (got < SOME) l->end = true;
+static ap_status open_text(const char *path, int64_t offset, int64_t before, text *t, ap_error *error) {
+    *t = (text){.before = before};
+    AP_TRY(ap_lines_open(path, offset, &t->lines, error));
+    ap_lines_allow(t->lines, LONGEST_LINE);
+    t->path = path;
     return AP_OK;
 }
-
-/* *line NULL: there is none left. Valid until the next call; without line break. */
-static ap_status next_line(lines *l, const char **line, size_t *n, ap_error *error) {
-    char *stop;
-    while (!(stop = l->have > l->at ? memchr(l->text + l->at, '\n', l->have - l->at) : NULL) && !l->end)
-        AP_TRY(fill(l, error));
-    *line = stop || l->have > l->at ? l->text + l->at : NULL;
-    if (!*line) return AP_OK;
-    *n = (size_t)((stop ? stop : l->text + l->have) - *line);
-    const size_t taken = *n + (stop ? 1 : 0);
-    l->at += taken, l->offset += (int64_t)taken, l->number++;
-    if (*n && (*line)[*n - 1] == '\r') --*n;
-    return AP_OK;
+static void close_text(text *t) {
+    if (t->path) ap_lines_close(t->lines);
 }
-
-static ap_status open_lines(const char *path, int64_t offset, int64_t number, lines *l, ap_error *error) {
-    *l = (lines){.number = number, .offset = offset};
-    AP_TRY(ap_gz_open(path, "text", &l->gz, error));
-    l->text = malloc(LONGEST_LINE + (1 << 17));
-    if (!l->text) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
-    if (offset && gzseek(l->gz.file, (z_off_t)offset, SEEK_SET) < 0)
-        return ap_fail(error, AP_IO, "%s: cannot go to byte %" PRId64, path, offset);
-    return AP_OK;
-}
-static void close_lines(lines *l) {
-    ap_gz_close(&l->gz);
-    free(l->text);
+static int64_t number(const text *t) { /* of lines up to here */
+    return t->before + ap_lines_count(t->lines);
 }
 
 /* ---- the folder */
@@ -109,19 +78,24 @@ static ap_status find_file(const char *folder, int split, int side, char path[AP
     if (ap_file_exists(path)) return AP_OK;
     AP_TRY(ap_path(path, error, "%s/%s.%s.gz", folder, names[split], languages[side]));
     if (ap_file_exists(path)) return AP_OK;
-    return ap_fail(error, AP_IO,
-                   "%s/%s.%s: is missing, plain and as .gz; --from must name a folder with {train,valid,test}.{de,en}",
-                   folder, names[split], languages[side]);
+    AP_TRY(ap_path(path, error, "%s/%s.%s.xz", folder, names[split], languages[side]));
+    if (ap_file_exists(path)) return AP_OK;
+    return ap_fail(
+        error, AP_IO,
+        "%s/%s.%s: is missing, plain, .gz and .xz; --from must name a folder with {train,valid,test}.{de,en}", folder,
+        names[split], languages[side]);
 }
 
-static bool add_run(reader *r, int split, const lines side[SIDES]) {
+static bool add_run(reader *r, int split, const text side[SIDES]) {
     if (r->runs == r->room) {
         r->room = 2 * r->room + 16;
         run *grown = realloc(r->run, (size_t)r->room * sizeof *grown);
         if (!grown) return false;
         r->run = grown;
     }
-    r->run[r->runs++] = (run){.split = split, .first = side[0].number, .offset = {side[0].offset, side[1].offset}};
+    r->run[r->runs++] = (run){.split = split,
+                              .first = number(&side[0]),
+                              .offset = {ap_lines_offset(side[0].lines), ap_lines_offset(side[1].lines)}};
     return true;
 }
 
@@ -132,24 +106,24 @@ static void add_to_corpus(reader *r, const char *line, size_t n) {
     r->corpus[r->corpus_bytes++] = '\n';
 }
 
-static ap_status unequal(lines side[SIDES], ap_error *error) {
+static ap_status unequal(text side[SIDES], ap_error *error) {
     for (int s = 0; s < SIDES; s++) {
         const char *line = "";
-        for (size_t n; line;) AP_TRY(next_line(&side[s], &line, &n, error));
+        for (size_t n; line;) AP_TRY(ap_lines_next(side[s].lines, &line, &n, error));
     }
     return ap_fail(error, AP_DATA, "%s has %" PRId64 " lines, %s %" PRId64 " (each is the translation of the other's)",
-                   side[0].gz.path, side[0].number, side[1].gz.path, side[1].number);
+                   side[0].path, number(&side[0]), side[1].path, number(&side[1]));
 }
 
 /* Lines of both sides of a split, together. */
-static ap_status scan(reader *r, int split, lines side[SIDES], ap_error *error) {
+static ap_status scan(reader *r, int split, text side[SIDES], ap_error *error) {
     for (;;) {
         const char *line[SIDES];
         size_t n[SIDES];
-        if (side[0].number % LINES_A_PART == 0 && !add_run(r, split, side))
+        if (number(&side[0]) % LINES_A_PART == 0 && !add_run(r, split, side))
             return ap_fail(error, AP_ENVIRONMENT, "out of memory");
         for (int s = 0; s < SIDES; s++) {
-            AP_TRY(next_line(&side[s], &line[s], &n[s], error));
+            AP_TRY(ap_lines_next(side[s].lines, &line[s], &n[s], error));
             if (line[s] && split == AP_TRAIN) add_to_corpus(r, line[s], n[s]);
         }
         if (!line[0] != !line[1]) return unequal(side, error);
@@ -157,10 +131,10 @@ static ap_status scan(reader *r, int split, lines side[SIDES], ap_error *error) 
         r->run[r->runs - 1].count++;
     }
     if (r->run[r->runs - 1].count == 0) r->runs--;
-    if (side[0].number == 0) return ap_fail(error, AP_DATA, "%s: is empty; a split needs sentences", side[0].gz.path);
+    if (number(&side[0]) == 0) return ap_fail(error, AP_DATA, "%s: is empty; a split needs sentences", side[0].path);
     for (int s = 0; s < SIDES; s++) {
         char digest[AP_DIGEST_TEXT];
-        ap_digest_text(ap_digest_stream_final(side[s].gz.digest), digest);
+        ap_digest_text(ap_lines_digest(side[s].lines), digest);
         const size_t used = strlen(r->source);
         snprintf(r->source + used, sizeof r->source - used, "%s.%s xxh3_128=%s; ", names[split], languages[s], digest);
     }
@@ -168,15 +142,14 @@ static ap_status scan(reader *r, int split, lines side[SIDES], ap_error *error) 
 }
 
 static ap_status scan_split(reader *r, const char *folder, int split, ap_error *error) {
-    lines side[SIDES] = {0};
+    text side[SIDES] = {0};
     ap_status status = AP_OK;
     for (int s = 0; s < SIDES && status == AP_OK; s++) {
         status = find_file(folder, split, s, r->path[split][s], error);
-        if (status == AP_OK) status = open_lines(r->path[split][s], 0, 0, &side[s], error);
+        if (status == AP_OK) status = open_text(r->path[split][s], 0, 0, &side[s], error);
     }
     if (status == AP_OK) status = scan(r, split, side, error);
-    for (int s = 0; s < SIDES; s++)
-        if (side[s].gz.path) close_lines(&side[s]);
+    for (int s = 0; s < SIDES; s++) close_text(&side[s]);
     return status;
 }
 
@@ -207,14 +180,14 @@ typedef struct cut {
     int64_t room[SIDES], n[SIDES];
 } cut;
 
-static ap_status cut_line(const reader *r, const lines *l, const char *line, size_t n, int side, cut *c,
+static ap_status cut_line(const reader *r, const text *t, const char *line, size_t n, int side, cut *c,
                           ap_error *error) {
     const size_t good = ap_utf8_valid(line, n);
     if (good < n)
-        return ap_fail(error, AP_DATA, "%s:%" PRId64 ": byte %zu, 0x%02x, is not UTF-8", l->gz.path, l->number,
-                       good + 1, (unsigned char)line[good]);
+        return ap_fail(error, AP_DATA, "%s:%" PRId64 ": byte %zu, 0x%02x, is not UTF-8", t->path, number(t), good + 1,
+                       (unsigned char)line[good]);
     c->n[side] = ap_pieces_cut(r->pieces, line, (int64_t)n, &c->ids[side], &c->room[side]);
-    return c->n[side] >= 0 ? AP_OK : ap_fail(error, AP_ENVIRONMENT, "%s: SentencePiece failed", l->gz.path);
+    return c->n[side] >= 0 ? AP_OK : ap_fail(error, AP_ENVIRONMENT, "%s: SentencePiece failed", t->path);
 }
 
 static ap_status append(const cut *c, ap_example *example, ap_part_output *output, ap_error *error) {
@@ -233,14 +206,14 @@ static ap_status append(const cut *c, ap_example *example, ap_part_output *outpu
     return ap_part_append(output, example, error);
 }
 
-static ap_status read_run(const reader *r, const run *part, lines side[SIDES], cut *c, ap_example *example,
+static ap_status read_run(const reader *r, const run *part, text side[SIDES], cut *c, ap_example *example,
                           ap_part_output *output, ap_error *error) {
     for (int64_t i = 0; i < part->count; i++) {
         const char *line[SIDES];
         size_t n[SIDES];
-        for (int s = 0; s < SIDES; s++) AP_TRY(next_line(&side[s], &line[s], &n[s], error));
+        for (int s = 0; s < SIDES; s++) AP_TRY(ap_lines_next(side[s].lines, &line[s], &n[s], error));
         if (!line[0] || !line[1])
-            return ap_fail(error, AP_DATA, "%s: was changed meanwhile", side[line[0] != NULL].gz.path);
+            return ap_fail(error, AP_DATA, "%s: was changed meanwhile", side[line[0] != NULL].path);
         ap_status status = AP_OK;
         for (int s = 0; s < SIDES && status == AP_OK; s++) status = cut_line(r, &side[s], line[s], n[s], s, c, error);
         status = status == AP_OK ? append(c, example, output, error) : ap_part_skip(output, error);
@@ -252,15 +225,15 @@ static ap_status read_run(const reader *r, const run *part, lines side[SIDES], c
 static ap_status read_part(void *user, int64_t index, ap_part_output *output, ap_error *error) {
     const reader *r = user;
     const run *part = &r->run[index];
-    lines side[SIDES] = {0};
+    text side[SIDES] = {0};
     cut c = {0};
     ap_example example = {0};
     ap_status status = AP_OK;
     for (int s = 0; s < SIDES && status == AP_OK; s++)
-        status = open_lines(r->path[part->split][s], part->offset[s], part->first, &side[s], error);
+        status = open_text(r->path[part->split][s], part->offset[s], part->first, &side[s], error);
     if (status == AP_OK) status = read_run(r, part, side, &c, &example, output, error);
     for (int s = 0; s < SIDES; s++) {
-        if (side[s].gz.path) close_lines(&side[s]);
+        close_text(&side[s]);
         free(c.ids[s]);
     }
     ap_example_free(&example);

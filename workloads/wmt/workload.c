@@ -33,6 +33,6 @@ const ap_workload ap_workload_wmt = {
     .attach = ap_wmt_attach,
     .generator = &ap_wmt_generator,
     .plan = ap_wmt_plan,
-    .prepare_help = "folder with {train,valid,test}.{de,en}, plain or .gz, a sentence a line",
+    .prepare_help = "folder with {train,valid,test}.{de,en}, plain, .gz or .xz, a sentence a line",
     .vocabulary_help = "a SentencePiece model, as wmt_sentencepiece_model in the folder is",
 };
