@@ -15,14 +15,14 @@
 #include <string.h>
 #include <time.h>
 
-static const ap_command self = {
-    "bench step",
-    "WORKLOAD[_VARIANT] [--scale S] [--batch B] [--shards N] [--steps N] [--threads N] [--math M] [--data F]",
-    "time and memory of a training step, part by part", NULL, true};
+static const ap_command self = {"bench step",
+                                "WORKLOAD[_VARIANT] [--scale S] [--batch B] [--shards N] [--steps N] [--threads N] "
+                                "[--math M] [--data F] [--examples N]",
+                                "time and memory of a training step, part by part", NULL, true};
 
 typedef struct settings {
     const char *workload, *scale, *data, *math;
-    int64_t batch, shards, steps, threads;
+    int64_t batch, shards, steps, threads, examples;
 } settings;
 
 /* Kilobytes of a line of /proc/self/status; NAN if it is not there. */
@@ -176,6 +176,7 @@ static ap_status measure(const settings *set, ap_error *error) {
     ap_status status =
         ap_group_agree(group, ap_pace_problem(set->workload, set->scale, set->data, &problem, &dataset, error), error);
     if (!status) {
+        if (set->examples) problem->scale.train_examples = set->examples, problem->scale.step_hint = set->steps;
         r.peak = ap_bench_fma_peak();
         const ap_pace_options options = {.group = group,
                                          .problem = problem,
@@ -208,15 +209,17 @@ static ap_status read_number(const char *flag, const char *text, int64_t low, in
 
 ap_status ap_bench_step(int argc, char **argv, ap_error *error) {
     settings set = {.scale = "mini", .math = "ordered"};
-    const char *batch = "0", *shards = "0", *steps = "10", *threads = "1";
-    const ap_flag flags[] = {{"scale", "S", "scale of the workload (default mini)", &set.scale},
-                             {"batch", "B", "global batch (default: the published baseline's)", &batch},
-                             {"shards", "N", "a power of two (default 8, or fewer if the batch is smaller)", &shards},
-                             {"steps", "N", "steps that are timed (default 10)", &steps},
-                             {"threads", "N", "threads of a rank (default 1)", &threads},
-                             {"math", "ordered|blas", "matrix products to use (default ordered)", &set.math},
-                             {"data", "FILE.h5", "packed data (default: the synthetic set)", &set.data},
-                             {0}};
+    const char *batch = "0", *shards = "0", *steps = "10", *threads = "1", *examples = "0";
+    const ap_flag flags[] = {
+        {"scale", "S", "scale of the workload (default mini)", &set.scale},
+        {"batch", "B", "global batch (default: the published baseline's)", &batch},
+        {"shards", "N", "a power of two (default 8, or fewer if the batch is smaller)", &shards},
+        {"steps", "N", "steps that are timed (default 10)", &steps},
+        {"threads", "N", "threads of a rank (default 1)", &threads},
+        {"math", "ordered|blas", "matrix products to use (default ordered)", &set.math},
+        {"data", "FILE.h5", "packed data (default: the synthetic set)", &set.data},
+        {"examples", "N", "a short run: the first N examples alone, learning rates for --steps steps", &examples},
+        {0}};
     char **rest;
     int count, rank;
     bool helped;
@@ -228,6 +231,7 @@ ap_status ap_bench_step(int argc, char **argv, ap_error *error) {
     AP_TRY(read_number("shards", shards, 0, 1024, &set.shards, error));
     AP_TRY(read_number("steps", steps, 1, 1 << 20, &set.steps, error));
     AP_TRY(read_number("threads", threads, 1, 1024, &set.threads, error));
+    AP_TRY(read_number("examples", examples, 0, INT64_MAX, &set.examples, error));
     if (strcmp(set.math, "ordered") && strcmp(set.math, "blas"))
         return ap_fail(error, AP_USAGE, "--math = %s (must be ordered or blas)", set.math);
     MPI_Init(NULL, NULL);
