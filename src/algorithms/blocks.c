@@ -60,26 +60,44 @@ bool ap_blocks_next(ap_blocks *b, ap_block *block) {
     return true;
 }
 
-/* Rows of the last axis, one after another: tensor element of row r. */
-static int64_t row_start(const ap_block *b, int64_t row) {
+/* The axes in front of those whose elements lie one behind the other; *run: how many do. */
+static int outer_axes(const ap_block *b, int64_t *run) {
+    int axes = b->order - 1;
+    *run = b->extent[axes];
+    for (; axes > 0 && b->stride[axes - 1] == *run; axes--) *run *= b->extent[axes - 1];
+    return axes;
+}
+
+/* Where run number `index` starts in the tensor. */
+static int64_t run_start(const ap_block *b, int axes, int64_t index) {
     int64_t at = b->offset;
-    for (int i = b->order - 2; i >= 0; i--) {
-        at += row % b->extent[i] * b->stride[i];
-        row /= b->extent[i];
+    for (int i = axes - 1; i >= 0; i--) {
+        at += index % b->extent[i] * b->stride[i];
+        index /= b->extent[i];
     }
     return at;
 }
 
 void ap_block_read(const ap_block *b, const float *tensor, float *out) {
-    int64_t n = b->extent[b->order - 1];
-    for (int64_t row = 0; row < b->size / n; row++)
-        memcpy(out + row * n, tensor + row_start(b, row), (size_t)n * sizeof *out);
+    int64_t n;
+    int axes = outer_axes(b, &n);
+    for (int64_t i = 0; i < b->size / n; i++)
+        memcpy(out + i * n, tensor + run_start(b, axes, i), (size_t)n * sizeof *out);
 }
 
 void ap_block_write(const ap_block *b, const float *in, float *tensor) {
-    int64_t n = b->extent[b->order - 1];
-    for (int64_t row = 0; row < b->size / n; row++)
-        memcpy(tensor + row_start(b, row), in + row * n, (size_t)n * sizeof *in);
+    int64_t n;
+    int axes = outer_axes(b, &n);
+    for (int64_t i = 0; i < b->size / n; i++)
+        memcpy(tensor + run_start(b, axes, i), in + i * n, (size_t)n * sizeof *in);
+}
+
+const float *ap_block_view(ap_host *host, const ap_block *b, const float *tensor, int slot) {
+    int64_t n;
+    if (outer_axes(b, &n) == 0) return tensor + b->offset;
+    float *copy = host->call->scratch(host, slot, b->size);
+    if (copy) ap_block_read(b, tensor, copy);
+    return copy;
 }
 
 /* ---- all blocks and their owners */
@@ -136,104 +154,140 @@ bool ap_walk_exchange(ap_host *host, const ap_walk_options *options, float *all)
 
 /* ---- factors */
 
-static void blend(bool wide, int64_t n, double beta, double weight, const float *gram, void *factors) {
-    if (wide) {
-        double *l = factors;
-        for (int64_t i = 0; i < n; i++) l[i] = beta * l[i] + weight * (double)gram[i];
-    } else {
-        float *l = factors, b = (float)beta, w = (float)weight;
-        for (int64_t i = 0; i < n; i++) l[i] = b * l[i] + w * gram[i];
-    }
+AP_RULE_CLONES
+static void blend_floats(int64_t n, float beta, float weight, const float *restrict gram, float *restrict l) {
+    for (int64_t i = 0; i < n; i++) l[i] = beta * l[i] + weight * gram[i];
+}
+AP_RULE_CLONES
+static void blend_doubles(int64_t n, double beta, double weight, const float *restrict gram, double *restrict l) {
+    for (int64_t i = 0; i < n; i++) l[i] = beta * l[i] + weight * (double)gram[i];
 }
 
-/* y[columns][rows] = x[rows][columns]', in tiles. */
-static void transpose(int64_t rows, int64_t columns, const float *x, float *y) {
+/* y[outer][columns][rows] = x[outer][rows][columns], in tiles. */
+static void swap_axes(int64_t outer, int64_t rows, int64_t columns, const float *x, float *y) {
     enum { TILE = 32 };
-    for (int64_t i0 = 0; i0 < rows; i0 += TILE)
-        for (int64_t j0 = 0; j0 < columns; j0 += TILE)
-            for (int64_t i = i0; i < rows && i < i0 + TILE; i++)
-                for (int64_t j = j0; j < columns && j < j0 + TILE; j++) y[j * rows + i] = x[i * columns + j];
+    for (int64_t o = 0; o < outer; o++, x += rows * columns, y += rows * columns)
+        for (int64_t i0 = 0; i0 < rows; i0 += TILE)
+            for (int64_t j0 = 0; j0 < columns; j0 += TILE)
+                for (int64_t j = j0; j < columns && j < j0 + TILE; j++)
+                    for (int64_t i = i0; i < rows && i < i0 + TILE; i++) y[j * rows + i] = x[i * columns + j];
 }
 
-bool ap_block_statistics(ap_host *host, const ap_block *b, float *g, double beta, double weight, bool wide,
+/* The block as [outer][d][inner], d its axis k. */
+typedef struct split {
+    int64_t outer, d, inner;
+} split;
+static split split_at(const ap_block *b, int k) {
+    split s = {1, b->extent[k], 1};
+    for (int i = 0; i < k; i++) s.outer *= b->extent[i];
+    for (int i = k + 1; i < b->order; i++) s.inner *= b->extent[i];
+    return s;
+}
+
+bool ap_block_statistics(ap_host *host, const ap_block *b, const float *g, double beta, double weight, bool wide,
                          void *factors) {
     int64_t largest = 0;
     for (int k = 0; k < b->order; k++)
         if (b->extent[k] > largest) largest = b->extent[k];
-    float *gram = host->call->scratch(host, 0, largest * largest), *turned = host->call->scratch(host, 1, b->size);
-    if (!gram || !turned) return false;
-    for (int k = 0; k < b->order; k++) { /* axis k is the first one here; then it becomes the last */
-        int64_t d = b->extent[k], rest = b->size / d;
-        host->call->matrix_product(
-            host, &(ap_matrix_product){.transpose_b = true, .m = d, .n = d, .k = rest, .a = g, .b = g, .c = gram});
-        blend(wide, d * d, beta, weight, gram, factors);
-        factors = (char *)factors + (size_t)(d * d) * (wide ? sizeof(double) : sizeof(float));
-        transpose(d, rest, g, turned);
-        memcpy(g, turned, (size_t)b->size * sizeof *g);
-    }
-    return true;
-}
-
-/* x becomes sum_k P_k x / o, P_k along axis k. x is turned until axis k is the first, then on until it is back. */
-static bool average_step(ap_host *host, const ap_block *b, const float *roots, float *x) {
-    float *y = host->call->scratch(host, 0, b->size), *sum = host->call->scratch(host, 1, b->size);
-    if (!y || !sum) return false;
-    for (int64_t i = 0; i < b->size; i++) sum[i] = 0;
-    for (int k = 0; k < b->order; k++) {
-        int64_t d = b->extent[k], rest = b->size / d;
-        host->call->matrix_product(
-            host, &(ap_matrix_product){.transpose_a = true, .m = rest, .n = d, .k = d, .a = x, .b = roots, .c = y});
-        roots += d * d;
-        float *turned = host->call->scratch(host, 2, b->size);
-        if (!turned) return false;
-        for (int i = 1; i < b->order; i++) { /* y's first axis is now k + i */
-            int64_t first = b->extent[(k + i) % b->order];
-            transpose(first, b->size / first, y, turned);
-            memcpy(y, turned, (size_t)b->size * sizeof *y);
+    float *gram = host->call->scratch(host, 0, largest * largest);
+    if (!gram) return false;
+    for (int k = 0; k < b->order; k++) { /* the first and the last axis as they lie, one between them made the last */
+        const split s = split_at(b, k);
+        const float *x = g;
+        if (s.outer > 1 && s.inner > 1) {
+            float *turned = host->call->scratch(host, 1, b->size);
+            if (!turned) return false;
+            swap_axes(s.outer, s.d, s.inner, g, turned);
+            x = turned;
         }
-        /* y has axis k first again, as x has: add it there, then turn both on. */
-        for (int64_t i = 0; i < b->size; i++) sum[i] += y[i];
-        transpose(d, rest, x, turned);
-        memcpy(x, turned, (size_t)b->size * sizeof *x);
-        transpose(d, rest, sum, turned);
-        memcpy(sum, turned, (size_t)b->size * sizeof *sum);
+        bool first = s.outer == 1;
+        host->call->matrix_product(host, &(ap_matrix_product){.transpose_a = !first,
+                                                              .transpose_b = first,
+                                                              .m = s.d,
+                                                              .n = s.d,
+                                                              .k = s.outer * s.inner,
+                                                              .a = x,
+                                                              .b = x,
+                                                              .c = gram});
+        if (wide)
+            blend_doubles(s.d * s.d, beta, weight, gram, factors);
+        else
+            blend_floats(s.d * s.d, (float)beta, (float)weight, gram, factors);
+        factors = (char *)factors + (size_t)(s.d * s.d) * (wide ? sizeof(double) : sizeof(float));
     }
-    for (int64_t i = 0; i < b->size; i++) x[i] = sum[i] / (float)b->order;
     return true;
 }
 
-bool ap_block_precondition_caspr(ap_host *host, const ap_block *b, const float *roots, float *x) {
-    for (int k = 0; k < b->order; k++)
-        if (!average_step(host, b, roots, x)) return false;
+/* out = sum_k P_k x / o, P_k along axis k. */
+static bool average_step(ap_host *host, const ap_block *b, const float *roots, const float *x, float *out) {
+    for (int k = 0; k < b->order; k++) {
+        const split s = split_at(b, k);
+        ap_matrix_product last = {.m = s.outer, .n = s.d, .k = s.d, .a = x, .b = roots, .c = out, .accumulate = k > 0};
+        if (s.inner == 1) {
+            host->call->matrix_product(host, &last);
+        } else if (k == 0) {
+            host->call->matrix_product(
+                host, &(ap_matrix_product){
+                          .transpose_a = true, .m = s.d, .n = s.inner, .k = s.d, .a = roots, .b = x, .c = out});
+        } else { /* made the last axis, and back */
+            float *y = host->call->scratch(host, 0, b->size), *turned = host->call->scratch(host, 1, b->size);
+            if (!y || !turned) return false;
+            swap_axes(s.outer, s.d, s.inner, x, turned);
+            last = (ap_matrix_product){.m = s.outer * s.inner, .n = s.d, .k = s.d, .a = turned, .b = roots, .c = y};
+            host->call->matrix_product(host, &last);
+            swap_axes(s.outer, s.inner, s.d, y, turned);
+            for (int64_t i = 0; i < b->size; i++) out[i] += turned[i];
+        }
+        roots += s.d * s.d;
+    }
+    for (int64_t i = 0; i < b->size; i++) out[i] /= (float)b->order;
     return true;
 }
 
-bool ap_block_rotate(ap_host *host, const ap_block *b, const float *bases, bool back, float *x) {
+/* Of `order` steps from x to out by way of y: where number k goes. */
+static float *stop(int order, int k, float *y, float *out) {
+    return (order - k) % 2 == 1 ? out : y;
+}
+
+bool ap_block_precondition_caspr(ap_host *host, const ap_block *b, const float *roots, const float *x, float *out) {
+    float *y = host->call->scratch(host, 2, b->size);
+    if (!y) return false;
+    for (int k = 0; k < b->order; k++) {
+        float *to = stop(b->order, k, y, out);
+        if (!average_step(host, b, roots, x, to)) return false;
+        x = to;
+    }
+    return true;
+}
+
+/* Contracting the first axis with a matrix puts it last: after all of them the axes are in order again. */
+static bool contract(ap_host *host, const ap_block *b, const float *matrices, bool transpose, const float *x,
+                     float *out) {
     float *y = host->call->scratch(host, 0, b->size);
     if (!y) return false;
     for (int k = 0; k < b->order; k++) {
-        int64_t d = b->extent[k], rest = b->size / d;
-        host->call->matrix_product(
-            host,
-            &(ap_matrix_product){
-                .transpose_a = true, .transpose_b = !back, .m = rest, .n = d, .k = d, .a = x, .b = bases, .c = y});
-        memcpy(x, y, (size_t)b->size * sizeof *x);
-        bases += d * d;
+        int64_t d = b->extent[k];
+        float *to = stop(b->order, k, y, out);
+        host->call->matrix_product(host, &(ap_matrix_product){.transpose_a = true,
+                                                              .transpose_b = transpose,
+                                                              .m = b->size / d,
+                                                              .n = d,
+                                                              .k = d,
+                                                              .a = x,
+                                                              .b = matrices,
+                                                              .c = to});
+        x = to;
+        matrices += d * d;
     }
     return true;
 }
 
-bool ap_block_precondition(ap_host *host, const ap_block *b, const float *roots, float *x) {
-    float *y = host->call->scratch(host, 0, b->size);
-    if (!y) return false;
-    for (int k = 0; k < b->order; k++) { /* contracting the first axis with a root puts it last */
-        int64_t d = b->extent[k], rest = b->size / d;
-        host->call->matrix_product(
-            host, &(ap_matrix_product){.transpose_a = true, .m = rest, .n = d, .k = d, .a = x, .b = roots, .c = y});
-        memcpy(x, y, (size_t)b->size * sizeof *x);
-        roots += d * d;
-    }
-    return true;
+bool ap_block_rotate(ap_host *host, const ap_block *b, const float *bases, bool back, const float *x, float *out) {
+    return contract(host, b, bases, !back, x, out);
+}
+
+bool ap_block_precondition(ap_host *host, const ap_block *b, const float *roots, const float *x, float *out) {
+    return contract(host, b, roots, false, x, out);
 }
 
 /* ---- powers of a symmetric matrix */

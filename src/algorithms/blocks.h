@@ -60,19 +60,24 @@ bool ap_walk_exchange(ap_host *host, const ap_walk_options *options, float *all)
 void ap_block_read(const ap_block *block, const float *tensor, float *out);
 void ap_block_write(const ap_block *block, const float *in, float *tensor);
 
-/* L_k = beta L_k + weight G_(k) G_(k)', all axes but k contracted, in float32 products. g[size] is used up. `factors`:
- * double if wide, else float. Scratch slots 0 and 1. */
-bool ap_block_statistics(ap_host *host, const ap_block *block, float *g, double beta, double weight, bool wide,
+/* The same elements to be read only: where they lie if they lie without gaps, else a copy in scratch slot `slot`. NULL
+ * after `fail`. */
+const float *ap_block_view(ap_host *host, const ap_block *block, const float *tensor, int slot);
+
+/* L_k = beta L_k + weight G_(k) G_(k)', all axes but k contracted, in float32 products. `factors`: double if wide, else
+ * float. Scratch slots 0 and 1. */
+bool ap_block_statistics(ap_host *host, const ap_block *block, const float *g, double beta, double weight, bool wide,
                          void *factors);
 
-/* x[size] becomes x times the roots along every axis. Scratch slot 0. */
-bool ap_block_precondition(ap_host *host, const ap_block *block, const float *roots, float *x);
+/* out[size] = x times the roots along every axis; it must not overlap x. Scratch slot 0. */
+bool ap_block_precondition(ap_host *host, const ap_block *block, const float *roots, const float *x, float *out);
 
-/* x becomes ((sum_k P_k) / o)^o x, each P_k along its axis (CASPR). Scratch slots 0, 1, 2. */
-bool ap_block_precondition_caspr(ap_host *host, const ap_block *block, const float *roots, float *x);
+/* out = ((sum_k P_k) / o)^o x, each P_k along its axis (CASPR); it must not overlap x. Scratch slots 0, 1, 2. */
+bool ap_block_precondition_caspr(ap_host *host, const ap_block *block, const float *roots, const float *x, float *out);
 
-/* x into the bases of all axes, or back: basis k is [d_k][d_k], its rows the vectors. Scratch slot 0. */
-bool ap_block_rotate(ap_host *host, const ap_block *block, const float *bases, bool back, float *x);
+/* out = x in the bases of all axes, or back: basis k is [d_k][d_k], its rows the vectors; it must not overlap x.
+ * Scratch slot 0. */
+bool ap_block_rotate(ap_host *host, const ap_block *block, const float *bases, bool back, const float *x, float *out);
 
 /* out[n][n] = (a + epsilon I)^exponent for a symmetric a[n][n] (used up), eigenvalues shifted up first if the smallest
  * is negative; a diagonal a by its elements. `relative`: epsilon times the largest eigenvalue instead. False without

@@ -67,9 +67,9 @@ static bool update_blocks(ap_host *host, const ap_rule_settings *s, const ap_wal
     ap_walk_begin(host, options, &k);
     while (ap_walk_next(&k)) {
         if (!k.preconditioned || k.owner != host->call->rank(host)) continue;
-        float *g = host->call->scratch(host, 3, k.block.size), *own = statistics + k.factors;
+        const float *g = ap_block_view(host, &k.block, host->call->gradient(host, k.block.param), 3);
+        float *own = statistics + k.factors;
         if (!g) return false;
-        ap_block_read(&k.block, host->call->gradient(host, k.block.param), g);
         if (!ap_block_statistics(host, &k.block, g, s->beta2, 1 - s->beta2, false, own)) return false;
         if (due && !take_roots(host, &k.block, own, roots + k.factors)) return false;
     }
@@ -87,8 +87,8 @@ static float *preconditioned(ap_host *host, const ap_scalable_shampoo *form, con
     ap_walk_begin(host, options, &k);
     while (ap_walk_next(&k)) {
         if (!k.preconditioned || k.owner != host->call->rank(host)) continue;
-        ap_block_read(&k.block, host->call->gradient(host, k.block.param), all + k.elements);
-        if (!form->precondition(host, &k.block, roots + k.factors, all + k.elements)) return NULL;
+        const float *g = ap_block_view(host, &k.block, host->call->gradient(host, k.block.param), 3);
+        if (!g || !form->precondition(host, &k.block, roots + k.factors, g, all + k.elements)) return NULL;
     }
     return ap_walk_exchange(host, options, all) ? all : NULL;
 }

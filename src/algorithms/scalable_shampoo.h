@@ -20,8 +20,8 @@
 
 typedef struct ap_scalable_shampoo {
     ap_rule_schedule *schedule;
-    /* P g of one block in place: ap_block_precondition or ap_block_precondition_caspr. */
-    bool (*precondition)(ap_host *host, const ap_block *block, const float *roots, float *x);
+    /* out = P x of one block: ap_block_precondition or ap_block_precondition_caspr. */
+    bool (*precondition)(ap_host *host, const ap_block *block, const float *roots, const float *x, float *out);
 } ap_scalable_shampoo;
 
 int ap_scalable_shampoo_init(ap_host *host);

@@ -156,10 +156,9 @@ static bool update_factors(ap_host *host, const settings *x, void *factors, floa
     walk_begin(host, x, &k);
     while (ap_walk_next(&k)) {
         if (!k.preconditioned || k.owner != host->call->rank(host)) continue;
-        float *g = host->call->scratch(host, 3, k.block.size);
+        const float *g = ap_block_view(host, &k.block, host->call->gradient(host, k.block.param), 3);
         if (!g) return false;
         void *own = factor_at(x, factors, k.factors);
-        ap_block_read(&k.block, host->call->gradient(host, k.block.param), g);
         double beta2 = x->s.factor_beta2, weight = beta2 < 1 ? 1 - beta2 : 1;
         if (!ap_block_statistics(host, &k.block, g, beta2, weight, x->wide, own)) return false;
         if (due && !take_roots(host, x, &k.block, own, roots + k.factors)) return false;
@@ -178,9 +177,8 @@ static float *preconditioned(ap_host *host, const settings *x, const float *root
     ap_walk_begin(host, &options, &k);
     while (ap_walk_next(&k)) {
         if (!k.preconditioned || k.owner != host->call->rank(host)) continue;
-        float *f = all + k.elements;
-        ap_block_read(&k.block, host->call->gradient(host, k.block.param), f);
-        if (!ap_block_precondition(host, &k.block, roots + k.factors, f)) return NULL;
+        const float *f = ap_block_view(host, &k.block, host->call->gradient(host, k.block.param), 3);
+        if (!f || !ap_block_precondition(host, &k.block, roots + k.factors, f, all + k.elements)) return NULL;
     }
     return ap_walk_exchange(host, &options, all) ? all : NULL;
 }
@@ -345,15 +343,15 @@ static bool graft_block(ap_host *host, const settings *x, const scalars *s, cons
                         const double *norm) {
     const ap_param_info *info = &host->call->workload(host)->param[block->param];
     int64_t n = block->size;
-    float *f = host->call->scratch(host, 3, n), *v = host->call->scratch(host, 5, n);
     float *a = host->call->scratch(host, 6, n), *g = host->call->gradient(host, block->param);
-    const float *state = NULL;
-    if (!f || !v || !a) return false;
-    if (has_second_moment(x, info) && !(state = host->call->state(host, "exp_avg_sq", block->param))) return false;
-    ap_block_read(block, g, f);
-    if (state) ap_block_read(block, state, v);
+    const float *f = ap_block_view(host, block, g, 3), *v = NULL;
+    if (!f || !a) return false;
+    if (has_second_moment(x, info)) {
+        const float *state = host->call->state(host, "exp_avg_sq", block->param);
+        if (!state || !(v = ap_block_view(host, block, state, 5))) return false;
+    }
     const scalars own = with_grafting(host, x, info, *s);
-    shampoo_graft(&own, n, f, state ? v : NULL, a);
+    shampoo_graft(&own, n, f, v, a);
     if (d) {
         double scale = norm ? *norm : sqrt(host->call->dot(host, n, a, a));
         scale = x->grafting == NONE ? 1 : scale / (sqrt(host->call->dot(host, n, d, d)) + 1e-16);

@@ -111,20 +111,20 @@ static void soap_adam(const scalars *s, int64_t n, const float *restrict g, floa
 static bool step_block(ap_host *host, const ap_rule_settings *s, const ap_block *block, const scalars *x,
                        float *statistics, float *bases, float *v, float *d) {
     int64_t t = host->call->step(host) + 1;
-    float *g = host->call->scratch(host, 3, block->size);
-    const float *m = host->call->state(host, "exp_avg", block->param);
-    if (!g || !m) return false;
+    const float *g = ap_block_view(host, block, host->call->gradient(host, block->param), 3);
+    float *moment = host->call->state(host, "exp_avg", block->param);
+    if (!g || !moment) return false;
     if (t > 1) {
-        ap_block_read(block, host->call->gradient(host, block->param), g);
-        ap_block_read(block, m, d);
-        if (!ap_block_rotate(host, block, bases, false, g) || !ap_block_rotate(host, block, bases, false, d))
+        float *g2 = host->call->scratch(host, 5, block->size), *m2 = host->call->scratch(host, 6, block->size);
+        const float *m = ap_block_view(host, block, moment, 1);
+        if (!g2 || !m2 || !m || !ap_block_rotate(host, block, bases, false, g, g2) ||
+            !ap_block_rotate(host, block, bases, false, m, m2))
             return false;
-        soap_adam(x, block->size, g, d, v);
-        if (!ap_block_rotate(host, block, bases, true, d)) return false;
+        soap_adam(x, block->size, g2, m2, v);
+        if (!ap_block_rotate(host, block, bases, true, m2, d)) return false;
     } else {
         for (int64_t i = 0; i < block->size; i++) d[i] = 0;
     }
-    ap_block_read(block, host->call->gradient(host, block->param), g);
     if (!ap_block_statistics(host, block, g, s->beta2, 1 - s->beta2, false, statistics)) return false;
     bool due = t == 1 || t % (int64_t)s->precondition_frequency == 0;
     return !due || take_bases(host, block, statistics, bases);

@@ -55,6 +55,26 @@ void ap_scratch_free(ap_scratch *s) {
     *s = (ap_scratch){0};
 }
 
+/* A A' or A' A by its lower triangle, in strips of columns, and the rest mirrored: the chains of C[i][j] and C[j][i]
+ * multiply the same numbers, so this has the bits of the whole product. `g`: the whole, m = n. */
+static void symmetric_product(ap_math math, const ap_gemm_args *g) {
+    enum { STRIP = 128, TILE = 16 };
+    const int64_t n = g->n;
+    for (int64_t j = 0; j < n; j += STRIP) {
+        ap_gemm_args strip = *g;
+        strip.m = n - j;
+        strip.n = n - j < STRIP ? n - j : STRIP;
+        strip.a += g->transpose_a ? j : j * g->lda;
+        strip.b += g->transpose_b ? j * g->ldb : j;
+        strip.c += j * n + j;
+        ap_gemm(math, &strip);
+    }
+    for (int64_t i0 = 0; i0 < n; i0 += TILE)
+        for (int64_t j0 = i0; j0 < n; j0 += TILE)
+            for (int64_t i = i0; i < n && i < i0 + TILE; i++)
+                for (int64_t j = j0 > i ? j0 : i + 1; j < n && j < j0 + TILE; j++) g->c[i * n + j] = g->c[j * n + i];
+}
+
 void ap_submission_matrix_product(ap_math math, const ap_matrix_product *p) {
     ap_gemm_args args = {.transpose_a = p->transpose_a,
                          .transpose_b = p->transpose_b,
@@ -68,7 +88,10 @@ void ap_submission_matrix_product(ap_math math, const ap_matrix_product *p) {
                          .c = p->c,
                          .ldc = p->n,
                          .accumulate = p->accumulate};
-    ap_gemm(math, &args);
+    if (p->a == p->b && p->m == p->n && p->transpose_a != p->transpose_b && !p->accumulate)
+        symmetric_product(math, &args);
+    else
+        ap_gemm(math, &args);
 }
 
 static void host_fail(ap_host *host, const char *format, ...) AP_PRINTF(2, 3);

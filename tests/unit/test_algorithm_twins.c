@@ -1,6 +1,7 @@
 /* Algorithms without a recorded trajectory against twins: their equations once more, in double, one loop an equation,
  * with an eigensolver of its own (Jacobi's). Also the rules whose recording leaves something out. */
 #include "algorithms/algorithms.h"
+#include "algorithms/blocks.h"
 #include "algorithms/schedule.h"
 #include "check.h"
 #include "submission/solo_host.h"
@@ -504,5 +505,93 @@ static void test_nadamp_with_a_square_root(void) {
     check_nadamw_form("nadamp", "\"power\": 2.0");
 }
 
-AP_TEST_MAIN(test_shampoo, test_caspr_adaptive, test_soap, test_cyclic_lr, test_nadamw_sequential, test_lawa_queue,
-             test_lawa_ema_keeps_the_newest, test_generalized_adam, test_nadamp_with_a_square_root)
+/* ---- a block of three axes, and products of a matrix with itself */
+
+static float *block_scratch(ap_host *host, int slot, int64_t n) {
+    static float memory[AP_SCRATCH_SLOTS][64];
+    (void)host;
+    return n <= 64 ? memory[slot] : NULL;
+}
+static void block_product(ap_host *host, const ap_matrix_product *product) {
+    (void)host;
+    ap_submission_matrix_product(AP_MATH_ORDERED, product);
+}
+
+/* Element (i, j, k) of a block of 3 x 4 x 5; `axis` of the index replaced by `at`. */
+enum { BLOCK_SIZE = 60 };
+static const int block_extent[3] = {3, 4, 5};
+static int with_axis(int element, int axis, int at) {
+    int index[3] = {element / 20, element / 5 % 4, element % 5};
+    index[axis] = at;
+    return index[0] * 20 + index[1] * 5 + index[2];
+}
+static int axis_of(int element, int axis) {
+    return axis == 0 ? element / 20 : axis == 1 ? element / 5 % 4 : element % 5;
+}
+
+/* y = P x along one axis. */
+static void along(int axis, const float *matrix, const double *x, double *y) {
+    int d = block_extent[axis];
+    for (int e = 0; e < BLOCK_SIZE; e++) {
+        y[e] = 0;
+        for (int i = 0; i < d; i++) y[e] += (double)matrix[i * d + axis_of(e, axis)] * x[with_axis(e, axis, i)];
+    }
+}
+
+static void test_block_of_three_axes(void) {
+    const ap_host_calls calls = {.scratch = block_scratch, .matrix_product = block_product};
+    ap_host host = {.call = &calls};
+    const ap_block block = {.order = 3, .extent = {3, 4, 5}, .stride = {20, 5, 1}, .size = BLOCK_SIZE, .factors = 50};
+    float x[BLOCK_SIZE], out[BLOCK_SIZE], roots[50], factors[50] = {0};
+    double sum[BLOCK_SIZE] = {0}, all[BLOCK_SIZE], y[BLOCK_SIZE];
+    for (int i = 0; i < BLOCK_SIZE; i++) all[i] = x[i] = (float)((i * 37 % 23) - 11) / 16;
+    for (int axis = 0, at = 0; axis < 3; at += block_extent[axis] * block_extent[axis], axis++)
+        for (int i = 0, d = block_extent[axis]; i < d; i++)
+            for (int j = 0; j < d; j++) roots[at + i * d + j] = (float)(1 + (i + j) * (axis + 2) % 7) / 8;
+    CHECK(ap_block_statistics(&host, &block, x, 0, 1, false, factors));
+    for (int axis = 0, at = 0; axis < 3; at += block_extent[axis] * block_extent[axis], axis++)
+        for (int i = 0, d = block_extent[axis]; i < d; i++)
+            for (int j = 0; j < d; j++) {
+                double gram = 0;
+                for (int e = 0; e < BLOCK_SIZE; e++)
+                    if (axis_of(e, axis) == i) gram += (double)x[e] * (double)x[with_axis(e, axis, j)];
+                CHECK_NEAR(factors[at + i * d + j], gram, 1e-5);
+            }
+    CHECK(ap_block_precondition(&host, &block, roots, x, out));
+    for (int axis = 0, at = 0; axis < 3; at += block_extent[axis] * block_extent[axis], axis++) {
+        along(axis, roots + at, all, y);
+        memcpy(all, y, sizeof all);
+    }
+    for (int e = 0; e < BLOCK_SIZE; e++) CHECK_NEAR(out[e], all[e], 1e-4);
+    CHECK(ap_block_precondition_caspr(&host, &block, roots, x, out));
+    for (int e = 0; e < BLOCK_SIZE; e++) all[e] = (double)x[e];
+    for (int round = 0; round < 3; round++) {
+        memset(sum, 0, sizeof sum);
+        for (int axis = 0, at = 0; axis < 3; at += block_extent[axis] * block_extent[axis], axis++) {
+            along(axis, roots + at, all, y);
+            for (int e = 0; e < BLOCK_SIZE; e++) sum[e] += y[e] / 3;
+        }
+        memcpy(all, sum, sizeof all);
+    }
+    for (int e = 0; e < BLOCK_SIZE; e++) CHECK_NEAR(out[e], all[e], 1e-4);
+}
+
+/* Only a triangle of it is computed: it has the bits of the product of two matrices that are equal. */
+static void test_product_of_a_matrix_with_itself(void) {
+    enum { N = 200, K = 37 };
+    static float a[N * K], b[N * K], c[N * N], whole[N * N];
+    for (int i = 0; i < N * K; i++) a[i] = b[i] = sinf((float)i);
+    for (int transposed = 0; transposed < 2; transposed++) {
+        ap_matrix_product p = {
+            .transpose_a = transposed, .transpose_b = !transposed, .m = N, .n = N, .k = K, .a = a, .b = a, .c = c};
+        ap_submission_matrix_product(AP_MATH_ORDERED, &p);
+        p.b = b;
+        p.c = whole;
+        ap_submission_matrix_product(AP_MATH_ORDERED, &p);
+        CHECK_INT(memcmp(c, whole, sizeof c), 0);
+    }
+}
+
+AP_TEST_MAIN(test_block_of_three_axes, test_product_of_a_matrix_with_itself, test_shampoo, test_caspr_adaptive,
+             test_soap, test_cyclic_lr, test_nadamw_sequential, test_lawa_queue, test_lawa_ema_keeps_the_newest,
+             test_generalized_adam, test_nadamp_with_a_square_root)
