@@ -25,11 +25,11 @@ void ap_onednn_destroy(ap_onednn *conv) {
 /* The functions that are used, as pointers of their own types. */
 #define FUNCTIONS(X)                                                                                                   \
     X(engine_create)                                                                                                   \
-    X(stream_create) X(stream_wait) X(memory_create) X(memory_destroy) X(memory_get_data_handle)                       \
-        X(memory_desc_init_by_tag) X(memory_desc_get_size) X(convolution_forward_desc_init)                            \
-            X(convolution_backward_data_desc_init) X(convolution_backward_weights_desc_init) X(primitive_desc_create)  \
-                X(primitive_desc_destroy) X(primitive_desc_query_md) X(primitive_create) X(primitive_destroy)          \
-                    X(primitive_execute)
+    X(stream_create)                                                                                                   \
+    X(stream_wait) X(memory_create) X(memory_destroy) X(memory_get_data_handle) X(memory_desc_init_by_tag)             \
+        X(memory_desc_get_size) X(convolution_forward_desc_init) X(convolution_backward_data_desc_init)                \
+            X(convolution_backward_weights_desc_init) X(primitive_desc_create) X(primitive_desc_destroy)               \
+                X(primitive_desc_query_md) X(primitive_create) X(primitive_destroy) X(primitive_execute)
 static struct {
 #define POINTER(name) __typeof__(dnnl_##name) *name;
     FUNCTIONS(POINTER)

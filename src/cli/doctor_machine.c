@@ -147,8 +147,8 @@ static void find_blas(const ap_rank_facts *f, int here, ap_findings *findings) {
         snprintf(mend, sizeof mend, "export OPENBLAS_CORETYPE=%s", f->blas_best);
     if (f->blas_slowed)
         ap_find(findings, AP_FINDING_WARNING, "blas", mend,
-                "%s: OpenBLAS runs as %s%s%s, the CPU can do %s: math = \"blas\" is slower than it could be",
-                f->host, f->blas_core, *f->blas_wish ? ", set by OPENBLAS_CORETYPE=" : ", its own guess", f->blas_wish,
+                "%s: OpenBLAS runs as %s%s%s, the CPU can do %s: math = \"blas\" is slower than it could be", f->host,
+                f->blas_core, *f->blas_wish ? ", set by OPENBLAS_CORETYPE=" : ", its own guess", f->blas_wish,
                 f->blas_best);
     else
         ap_find(findings, AP_FINDING_OK, "blas", NULL, "%s: OpenBLAS core type %s", f->host, f->blas_core);

@@ -11,7 +11,9 @@ int ap_crew_ranks(void);
 ap_status ap_crew_agree(ap_status status, ap_error *error);
 
 typedef struct ap_crew_totals {
-    int64_t parts, reused, examples, skipped, left_out, bytes; /* parts, bytes: of this call; reused: parts that were there */
+    int64_t parts, bytes; /* of this call */
+    int64_t reused;       /* parts that were there */
+    int64_t examples, skipped, left_out;
     double seconds;
 } ap_crew_totals;
 /* Collective: packs the plan's input into target->to. *there: it was there already, from the same input. Ranks must see

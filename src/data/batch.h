@@ -41,7 +41,7 @@ typedef struct ap_collate_key {
     int64_t step; /* batch number for training, 0 for evaluation */
     int shard;
     bool training;
-    int64_t first; /* with a budget: the first example's place in the stream */
+    int64_t first;  /* with a budget: the first example's place in the stream */
     ap_split split; /* where the examples are from; eval_train: AP_TRAIN */
 } ap_collate_key;
 /* Makes the model's arrays of `examples` (n of them; rows n..padded_to-1 are padding: zero inputs, weight 0; a

@@ -32,7 +32,7 @@ typedef struct ap_group_place {
 typedef struct ap_plan {
     int n;
     ap_group_place *place; /* first group of each host, then the second of each, ... */
-    bool crowded;    /* more ranks than CPUs */
+    bool crowded;          /* more ranks than CPUs */
 } ap_plan;
 /* Places for groups of `per` ranks (0: as many as there are CPUs for, at most `most`) with `threads` CPUs a rank:
  * inside hosts where they fit, else over 2, 4, ... neighbouring hosts in equal parts. groups: how many; 0 = as many as

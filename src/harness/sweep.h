@@ -19,9 +19,10 @@ typedef struct ap_sweep_summary {
     bool interrupted;
 } ap_sweep_summary;
 
-/* Runs what is left of the sweep. With a launcher: AP_OK when nothing is left, and no summary. Returns AP_OK, AP_TARGET_NOT_REACHED, the class of the first failed trial in tree
- * order, AP_INTERRUPTED, or an infrastructure failure with its text. Collective over `world`. *broken: a rank is stuck,
- * MPI cannot be used any more and the caller must abort. */
+/* Runs what is left of the sweep. With a launcher: AP_OK when nothing is left, and no summary. Returns AP_OK,
+ * AP_TARGET_NOT_REACHED, the class of the first failed trial in tree order, AP_INTERRUPTED, or an infrastructure
+ * failure with its text. Collective over `world`. *broken: a rank is stuck, MPI cannot be used any more and the caller
+ * must abort. */
 ap_status ap_sweep_run(MPI_Comm world, const ap_sweep_options *options, ap_sweep_summary *summary, bool *broken,
                        ap_error *error);
 
