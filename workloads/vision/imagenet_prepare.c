@@ -404,13 +404,16 @@ static ap_status plan_groups(const photos *r, ap_prepare_plan *plan, ap_error *e
 }
 
 static ap_status plan_photos(const char *from, ap_prepare_plan *plan, ap_error *error) {
+    if (!ap_jpeg_available()) { /* before the folder is listed, which takes a while for a million images */
+        ap_jpeg_size(NULL, 0, NULL, NULL, error);
+        return ap_context(error, "%s", from);
+    }
     photos *r = calloc(1, sizeof *r);
     if (!r) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
     *plan = (ap_prepare_plan){.data_set = "imagenet", .reader = r, .read = read_group, .release = release};
     r->digest = ap_digest_stream_create();
     if (!r->digest) return ap_fail(error, AP_ENVIRONMENT, "out of memory");
     for (int s = 0; s < AP_SPLITS; s++) AP_TRY(add_split(r, from, (ap_split)s, error));
-    if (!ap_jpeg_available()) return ap_jpeg_size(NULL, 0, NULL, NULL, error); /* says what is missing */
     return plan_groups(r, plan, error);
 }
 
