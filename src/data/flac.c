@@ -94,6 +94,9 @@ static ap_status decode(FLAC__StreamDecoder *decoder, reading *r, ap_error *erro
     if (r->announced && r->sound->samples < r->announced)
         return ap_fail(error, AP_DATA, "%s: ends after %lld of %lld samples: it is truncated or damaged", r->path,
                        (long long)r->sound->samples, (long long)r->announced);
+    if (r->announced && r->sound->samples > r->announced)
+        return ap_fail(error, AP_DATA, "%s: is damaged: it has %lld samples, its head says %lld", r->path,
+                       (long long)r->sound->samples, (long long)r->announced);
     if (r->damaged) return ap_fail(error, AP_DATA, "%s: is damaged: libFLAC says %s", r->path, r->damage);
     if (!intact)
         return ap_fail(error, AP_DATA, "%s: is damaged: the MD5 of its samples is not the one it carries", r->path);

@@ -84,12 +84,12 @@ static void test_sound_and_words_come_back(void) {
 /* ---- what is malformed: one chapter with a record of every kind */
 
 typedef struct record {
-    const char *line; /* of the transcript; NULL: none */
+    const char *line; /* of the transcript, # for a byte 0; NULL: none */
     int number;       /* of the sound; -1: none */
     speech_sound sound;
     const char *expected; /* part of the error; NULL: it is good, or the published rules leave it out */
 } record;
-enum { LONG = 320001, TRUNCATED = 6, DAMAGED = 9, NO_FLAC = 10 };
+enum { LONG = 320001, TRUNCATED = 6, DAMAGED = 9, NO_FLAC = 10, WRONG_HEAD = 16 };
 #define HALF_SECOND                                                                                                    \
     { 16000, 1, 16, 8000 }
 static const record records[] = {
@@ -98,7 +98,7 @@ static const record records[] = {
     {"2-1-0002 THREE", -1, HALF_SECOND, "2-1.trans.txt:3: transcript without sound: "},
     {"2-1-0000 AGAIN", -1, HALF_SECOND, "2-1.trans.txt:4: id 2-1-0000 is that of line 1, too"},
     {"3-1-0004 FOUR", 4, HALF_SECOND, "2-1.trans.txt:5: id \"3-1-0004\" (2-1-NUMBER is expected)"},
-    {"2-1-0005 CAF\xc3\x89", 5, HALF_SECOND, "2-1-0005: character 4, byte 0xc3, is not in the vocabulary"},
+    {"2-1-0005 CAF\xc3\x89", 5, HALF_SECOND, "2-1.trans.txt:6: 2-1-0005: character 4, byte 0xc3, is not in the"},
     {"2-1-0006 SIX", TRUNCATED, HALF_SECOND, "2-1-0006.flac: ends after "},
     {"2-1-0007 SEVEN", 7, {44100, 1, 16, 22050}, "2-1-0007.flac: 44100 samples a second (16000, or 8000"},
     {"2-1-0008 EIGHT", 8, {16000, 2, 16, 8000}, "2-1-0008.flac: has 2 channels (1 is expected)"},
@@ -109,24 +109,29 @@ static const record records[] = {
     {"2-1-0013 DEEP", 13, {16000, 1, 24, 8000}, "2-1-0013.flac: has 24 bits a sample (16 is expected)"},
     {"", -1, HALF_SECOND, "2-1.trans.txt:15: is empty (an id and words are expected)"},
     {"2-1-0015 TOO LONG", 15, {16000, 1, 16, LONG}, NULL},
+    {"2-1-0016 MORE", WRONG_HEAD, HALF_SECOND, "2-1-0016.flac: is damaged: it has 8000 samples, its head says 3904"},
     {"2-1-0017 IT'S  LAST", 17, {8000, 1, 16, 4000}, NULL},
+    {" 2-1-0020 \tFROM WINDOWS \r", 20, HALF_SECOND, NULL},
+    {"2-1-0021 WORDS#ARE LOST", 21, HALF_SECOND, "2-1.trans.txt:20: has a byte 0 (text is expected)"},
     {NULL, 18, HALF_SECOND, "2-1-0018.flac: sound without a transcript: "},
 };
 enum { RECORDS = sizeof records / sizeof *records };
 
-static void spoil(const char *path, bool truncate_it) {
+static void change_byte(const char *path, int64_t at, int mask) {
+    FILE *file = fopen(path, "r+");
+    fseek(file, (long)at, SEEK_SET);
+    const int byte = fgetc(file);
+    fseek(file, (long)at, SEEK_SET);
+    fputc(byte ^ mask, file);
+    fclose(file);
+}
+static void spoil(const char *path, int number) {
+    enum { TOTAL = 8 + 16 }; /* second lowest byte of the head's number of samples, 0x1f40 */
     struct stat info;
     CHECK_INT(stat(path, &info), 0);
-    if (truncate_it) {
-        CHECK_INT(truncate(path, info.st_size * 6 / 10), 0);
-        return;
-    }
-    FILE *file = fopen(path, "r+");
-    fseek(file, info.st_size / 2, SEEK_SET);
-    const int byte = fgetc(file);
-    fseek(file, info.st_size / 2, SEEK_SET);
-    fputc(byte ^ 0x5a, file);
-    fclose(file);
+    if (number == TRUNCATED) CHECK_INT(truncate(path, info.st_size * 6 / 10), 0);
+    if (number == DAMAGED) change_byte(path, info.st_size / 2, 0x5a);
+    if (number == WRONG_HEAD) change_byte(path, TOTAL, 0x10);
 }
 
 static int write_records(const char *root) {
@@ -134,12 +139,13 @@ static int write_records(const char *root) {
     int bad = 0;
     for (int i = 0; i < RECORDS; i++) {
         const record *r = &records[i];
-        if (r->line) fprintf(text, "%s\n", r->line);
+        for (const char *c = r->line; c && *c; c++) fputc(*c == '#' ? 0 : *c, text);
+        if (r->line) fputc('\n', text);
         bad += r->expected != NULL;
         if (r->number < 0) continue;
         const char *path = speech_path(root, "train/2/1/%d-1-%04d.flac", r->number == 4 ? 3 : 2, r->number);
         CHECK(speech_write_sound(path, r->sound));
-        if (r->number == TRUNCATED || r->number == DAMAGED) spoil(path, r->number == TRUNCATED);
+        spoil(path, r->number);
         if (r->number != NO_FLAC) continue;
         FILE *other = fopen(path, "w");
         fputs("RIFF or whatever", other);
@@ -182,12 +188,15 @@ static void test_malformed_records_are_named(void) {
     if (error.text[0]) printf("%s\n", error.text);
     check_attributes("most.h5", bad, 2);
     ap_dataset *dataset = open_packed("most.h5");
-    CHECK_INT(ap_dataset_count(dataset, AP_TRAIN), 5 + 2);
+    CHECK_INT(ap_dataset_count(dataset, AP_TRAIN), 5 + 3);
     ap_example e = {0};
-    CHECK_INT(ap_dataset_read(dataset, AP_TRAIN, 4, &e, &error), AP_OK); /* chapters 1-1, 2-1, 2-7 */
-    char *words = words_of(dataset, &e);
-    CHECK(words && strcmp(words, "IT'S LAST") == 0);
-    free(words);
+    static const char *const good[] = {"ONE TWO", "IT'S LAST", "FROM WINDOWS"};
+    for (int i = 0; i < 3; i++) {
+        CHECK_INT(ap_dataset_read(dataset, AP_TRAIN, 3 + i, &e, &error), AP_OK); /* chapters 1-1, 2-1, 2-7 */
+        char *words = words_of(dataset, &e);
+        CHECK(words && strcmp(words, good[i]) == 0);
+        free(words);
+    }
     ap_example_free(&e);
     ap_dataset_close(dataset);
 }
@@ -276,6 +285,17 @@ static void test_word_pieces(void) {
     fclose(other);
     CHECK_INT(prepare("LibriSpeech", "other.h5", LINES), AP_DATA);
     CHECK_TEXT(error.text, "spm_model.vocab: is no SentencePiece model");
+    /* A model of pieces <s>, <unk>, </s>, A: ModelProto's field 1, of name (1), score (2) and kind (3). */
+    static const char strange[] = "\x0a\x07\x0a\x03<s>\x18\x03"
+                                  "\x0a\x09\x0a\x05<unk>\x18\x02"
+                                  "\x0a\x08\x0a\x04</s>\x18\x03"
+                                  "\x0a\x08\x0a\x01"
+                                  "A\x15\x00\x00\x80\xbf";
+    other = fopen(in_folder("LibriSpeech/spm_model.vocab"), "w");
+    fwrite(strange, 1, sizeof strange - 1, other);
+    fclose(other);
+    CHECK_INT(prepare("LibriSpeech", "strange.h5", LINES), AP_DATA);
+    CHECK_TEXT(error.text, "spm_model.vocab: has unknown, beginning and end of sentence as pieces 1, 0, 2 (0, 1, 2");
 }
 
 AP_TEST_MAIN(test_sound_and_words_come_back, test_malformed_records_are_named, test_folders_are_named, test_word_pieces)

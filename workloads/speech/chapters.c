@@ -228,8 +228,10 @@ static ap_status make_utterances(ap_transcript *t, const listing *files, size_t 
         char *stop = memchr(at, '\n', (size_t)(end - at));
         if (!stop) stop = end;
         *stop = 0;
+        const bool has_nul = memchr(at, 0, (size_t)(stop - at)) != NULL;
         ap_utterance u = cut_line(at, line);
         const int found = find_sound(files, u.id);
+        u.has_nul = has_nul;
         u.has_sound = found >= 0;
         if (u.has_sound) heard[found] = true;
         t->utterance[t->count++] = u;
@@ -283,6 +285,7 @@ ap_status ap_transcript_check(const ap_chapter *chapter, const ap_transcript *t,
     if (!u->line)
         return ap_fail(error, AP_DATA, "%s/%s%s: sound without a transcript: %s has no line for it", chapter->path,
                        u->id, sound_ending, t->path);
+    if (u->has_nul) return ap_fail(error, AP_DATA, "%s:%" PRId64 ": has a byte 0 (text is expected)", t->path, u->line);
     if (!*u->id)
         return ap_fail(error, AP_DATA, "%s:%" PRId64 ": is empty (an id and words are expected)", t->path, u->line);
     if (!is_id(u->id, chapter->prefix))

@@ -28,9 +28,10 @@ void ap_chapters_free(ap_chapters *chapters);
 
 /* The utterances of a chapter: what its transcript says, and its sound. */
 typedef struct ap_utterance {
-    const char *id, *text; /* text: trimmed, may be empty; NULL where the line is no utterance */
+    const char *id, *text; /* text: trimmed; both may be empty */
     int64_t line;          /* of the transcript, from 1 on; 0: sound without a line */
     bool has_sound;        /* there is ID.flac */
+    bool has_nul;          /* the line has a byte 0, at which id or text ends here */
 } ap_utterance;
 typedef struct ap_transcript {
     ap_utterance *utterance; /* lines in their order, then what has sound only, by name */

@@ -107,10 +107,9 @@ static ap_status check_sound(const ap_flac *sound, const char *path, int64_t *sa
     return AP_OK;
 }
 
-static ap_status append(const reader *r, work *w, const char *path, const ap_utterance *u, int64_t samples,
-                        ap_part_output *output, ap_error *error) {
+/* The example of `samples` samples, which were read from `path`, and of the tokens. */
+static ap_status append(work *w, const char *path, int64_t samples, ap_part_output *output, ap_error *error) {
     const int64_t steps = ap_speech_valid_steps(samples + AP_SPEECH_RATE, samples);
-    if (cut_text(r, w, u->text, error)) return ap_context(error, "%s", u->id);
     if (steps_needed(w) > steps)
         return ap_fail(error, AP_DATA,
                        "%s: %" PRId64 " samples are %" PRId64 " steps, its %" PRId64 " tokens need %" PRId64
@@ -139,9 +138,12 @@ static ap_status read_utterance(const reader *r, const ap_chapter *chapter, cons
     AP_TRY(ap_path(path, error, "%s/%s.flac", chapter->path, u->id));
     AP_TRY(ap_flac_read(path, &w->sound, error));
     AP_TRY(check_sound(&w->sound, path, &samples, error));
-    if (samples <= LONGEST_SOUND) return append(r, w, path, u, samples, output, error);
-    ap_part_leave_out(output);
-    return AP_OK;
+    if (samples > LONGEST_SOUND) {
+        ap_part_leave_out(output);
+        return AP_OK;
+    }
+    if (cut_text(r, w, u->text, error)) return ap_context(error, "%s:%" PRId64 ": %s", t->path, u->line, u->id);
+    return append(w, path, samples, output, error);
 }
 
 static ap_status read_part(void *user, int64_t index, ap_part_output *output, ap_error *error) {

@@ -19,7 +19,7 @@ typedef struct ap_pieces ap_pieces;
  * line break behind each, `bytes` long. One thread, no random numbers: the same text gives the same pieces. AP_DATA:
  * the text is too small for so many pieces. */
 ap_status ap_pieces_train(const char *text, int64_t bytes, int64_t vocabulary, ap_pieces **pieces, ap_error *error);
-/* A model file as SentencePiece writes it. */
+/* A model file as SentencePiece writes it. AP_DATA: it is none, or its ids 0, 1, 2 are not those above. */
 ap_status ap_pieces_load(const char *path, ap_pieces **pieces, ap_error *error);
 void ap_pieces_free(ap_pieces *pieces); /* NULL is fine */
 

@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <exception>
+#include <memory>
 #include <sentencepiece_processor.h>
 #include <sentencepiece_trainer.h>
 #include <string>
@@ -84,14 +85,18 @@ ap_status ap_pieces_train(const char *text, int64_t bytes, int64_t vocabulary, a
 
 ap_status ap_pieces_load(const char *path, ap_pieces **result, ap_error *error) {
     try {
-        auto *pieces = new ap_pieces;
+        auto pieces = std::make_unique<ap_pieces>();
+        const auto &p = pieces->processor;
         const auto loaded = pieces->processor.Load(path);
-        if (loaded.ok()) {
-            *result = pieces;
-            return AP_OK;
-        }
-        delete pieces;
-        return ap_fail(error, AP_DATA, "%s: is no SentencePiece model: %s", path, loaded.ToString().c_str());
+        if (!loaded.ok())
+            return ap_fail(error, AP_DATA, "%s: is no SentencePiece model: %s", path, loaded.ToString().c_str());
+        if (p.unk_id() != 0 || p.bos_id() != 1 || p.eos_id() != 2)
+            return ap_fail(error, AP_DATA,
+                           "%s: has unknown, beginning and end of sentence as pieces %d, %d, %d (0, 1, 2 are expected: "
+                           "train it with the defaults --unk_id=0 --bos_id=1 --eos_id=2)",
+                           path, p.unk_id(), p.bos_id(), p.eos_id());
+        *result = pieces.release();
+        return AP_OK;
     } catch (const std::exception &e) {
         return ap_fail(error, AP_ENVIRONMENT, "%s: SentencePiece: %s", path, e.what());
     }
