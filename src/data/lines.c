@@ -42,18 +42,26 @@ static ap_status drop(ap_lines *l, int64_t bytes, ap_error *error) {
     return AP_OK;
 }
 
+/* The rest of a line, its end included. */
+static ap_status pass_over(ap_lines *l, ap_error *error) {
+    for (;;) {
+        const size_t left = l->have - l->at;
+        const char *stop = left ? memchr(l->text + l->at, '\n', left) : NULL;
+        const size_t taken = stop ? (size_t)(stop - l->text) + 1 - l->at : left;
+        l->at += taken, l->offset += (int64_t)taken;
+        if (stop || l->end) return AP_OK;
+        AP_TRY(fill(l, error));
+    }
+}
+
 /* To the first line that begins at `first` or behind it. */
 static ap_status go_to(ap_lines *l, int64_t first, ap_error *error) {
-    const char *line;
-    size_t n;
     const bool plain = !l->xz && gzdirect(l->gz.file);
     if (plain && gzseek(l->gz.file, (z_off_t)first - 1, SEEK_SET) < 0)
         return ap_fail(error, AP_IO, "%s: cannot go to byte %" PRId64, l->path, first);
     if (!plain) AP_TRY(drop(l, first - 1, error));
     l->offset = first - 1;
-    AP_TRY(ap_lines_next(l, &line, &n, error));
-    l->count = 0;
-    return AP_OK;
+    return pass_over(l, error);
 }
 
 ap_status ap_lines_open(const char *path, int64_t first, ap_lines **lines, ap_error *error) {
@@ -108,8 +116,17 @@ static ap_status fill(ap_lines *l, ap_error *error) {
     return AP_OK;
 }
 
+static ap_status too_long(ap_lines *l, const char **line, ap_error *error) {
+    *line = NULL;
+    l->count++;
+    AP_TRY(pass_over(l, error));
+    *line = "";
+    return ap_fail(error, AP_DATA, "a line of more than %zu bytes; is this text?", l->longest);
+}
+
 ap_status ap_lines_next(ap_lines *l, const char **line, size_t *n, ap_error *error) {
     char *stop = NULL;
+    *line = NULL;
     for (;;) {
         const size_t left = l->have - l->at;
         stop = left ? memchr(l->text + l->at, '\n', left) : NULL;
@@ -117,15 +134,20 @@ ap_status ap_lines_next(ap_lines *l, const char **line, size_t *n, ap_error *err
         if (left > l->longest) break;
         AP_TRY(fill(l, error));
     }
-    *line = l->have > l->at ? l->text + l->at : NULL;
-    if (!*line) return AP_OK;
+    if (l->have == l->at) return AP_OK;
+    *line = l->text + l->at;
     *n = (size_t)((stop ? stop : l->text + l->have) - *line);
-    if (*n > l->longest)
-        return ap_fail(error, AP_DATA, "%s: at byte %" PRId64 ": a line of more than %zu bytes; is this text?", l->path,
-                       l->offset, l->longest);
+    if (*n > l->longest) return too_long(l, line, error);
     const size_t taken = *n + (stop ? 1 : 0);
     l->at += taken, l->offset += (int64_t)taken, l->count++;
     if (*n && (*line)[*n - 1] == '\r') --*n;
+    return AP_OK;
+}
+
+ap_status ap_lines_skim(ap_lines *l, const char **line, size_t *n, ap_error *error) {
+    const ap_status status = ap_lines_next(l, line, n, error);
+    if (status != AP_DATA || !*line) return status;
+    *error = (ap_error){0}, *n = 0;
     return AP_OK;
 }
 

@@ -22,8 +22,11 @@ void ap_lines_close(ap_lines *lines);                 /* NULL is fine */
 void ap_lines_allow(ap_lines *lines, size_t longest); /* bytes of a line, in place of AP_LONGEST_LINE */
 
 /* The next line without its end (LF or CRLF), valid until the next call; *line NULL: there is none left. The last line
- * may lack its end. AP_DATA: broken or truncated compression, a line that is longer than allowed. */
+ * may lack its end. AP_DATA with *line: it is longer than allowed and was passed over; the caller says where, and the
+ * next can be had. AP_DATA without: broken or truncated compression, the file named. */
 ap_status ap_lines_next(ap_lines *lines, const char **line, size_t *n, ap_error *error);
+/* The same for who looks at lines ahead of their reader: one that is too long comes as an empty one. */
+ap_status ap_lines_skim(ap_lines *lines, const char **line, size_t *n, ap_error *error);
 
 int64_t ap_lines_offset(const ap_lines *lines); /* where the next line begins, in bytes of text */
 int64_t ap_lines_count(const ap_lines *lines);  /* lines handed out */

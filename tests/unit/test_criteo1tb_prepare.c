@@ -270,11 +270,22 @@ static void test_malformed_files(void) {
     take("test.tsv.gz");
     CHECK_INT(prepare(to, published, 1, &error), AP_IO);
     CHECK_TEXT(error.text, "/test.tsv: is missing, plain, .gz and .xz");
-    file = fopen(strcat(strcpy(path, from), "/test.tsv"), "w");
-    for (int i = 0; i < 70000; i++) fputc('a', file);
+    /* a long line is left out as any other, also where a part begins within it */
+    put_rows("test.tsv", 45, 3);
+    file = fopen(strcat(strcpy(path, from), "/test.tsv"), "a");
+    for (int i = 0; i < 150000; i++) fputc('a', file);
     fclose(file);
-    CHECK_INT(prepare(to, published, 1, &error), AP_DATA); /* a long line is no row that could be left out */
-    CHECK_TEXT(error.text, "/test.tsv: at byte 0: a line of more than 65536 bytes");
+    CHECK_INT(prepare(to, published, 1, &error), AP_DATA); /* and one in train.tsv */
+    CHECK_TEXT(error.text, "2 malformed records in all");
+    for (int small_parts = 0; small_parts < 2; small_parts++) {
+        const ap_criteo1tb_cut *cut = small_parts ? &small : published;
+        scratch_path(to, small_parts ? "long_cut.h5" : "long.h5");
+        put_rows("train.tsv", 0, 40);
+        CHECK_INT(prepare(to, cut, 0, &error), AP_DATA);
+        CHECK_TEXT(error.text, "/test.tsv:4: a line of more than 65536 bytes; is this text?");
+        CHECK_OK(prepare(to, cut, 1, &error));
+        expect_rows(to, AP_TEST, 45, 3);
+    }
 }
 
 /* Row n of everything is dense n: days in order, pieces in order; of day 23 the pieces 00 to 18 are for test. */

@@ -70,7 +70,7 @@ static char *spell(const char *path, ap_split split) {
     ap_error error = {0};
     ap_dataset *dataset;
     ap_example e = {0};
-    char *text = calloc(1, 1 << 18), *to = text;
+    char *text = calloc(1, 1 << 20), *to = text;
     CHECK_OK(ap_dataset_open(path, "finewebedu_lm", AP_LM_FIELDS, ap_finewebedu_lm_generator.field, &dataset, &error));
     const char *token[TOKENS] = {0}, *at = ap_dataset_vocabulary(dataset);
     for (int t = 0; t < TOKENS && *at; t++, at = strchr(at, '\n') + 1) token[t] = at;
@@ -119,6 +119,30 @@ static void test_windows_spell_the_documents(void) {
             CHECK(same_files(to, cut_to));
         }
     }
+}
+
+/* Documents of more than 64 KiB, in which parts begin; one that is longer than allowed is left out. */
+static void test_long_documents(void) {
+    enum { LONG = 200000, TOO_LONG = (16 << 20) + 1 };
+    static char all[3 * LONG + TOO_LONG + 8];
+    char to[512], cut_to[512];
+    ap_error error;
+    new_folder("long");
+    for (int i = 0; i < 3 * LONG; i++) all[i] = (char)(i % LONG == LONG - 1 ? '\n' : i % 7 == 3 ? ' ' : 'a' + i % 26);
+    put("train.txt", all, 3 * LONG), put("valid.txt", all, LONG);
+    snprintf(to, sizeof to, "%s.h5", from), snprintf(cut_to, sizeof cut_to, "%s-cut.h5", from);
+    CHECK_OK(prepare(to, &published, NULL, 0, &error));
+    CHECK_OK(prepare(cut_to, &(ap_lm_cut){.part_bytes = 70000}, NULL, 0, &error));
+    CHECK(same_files(to, cut_to));
+    snprintf(to, sizeof to, "%s-more.h5", from);
+    memset(all + 3 * LONG, 'b', TOO_LONG), all[3 * LONG + TOO_LONG] = '\n';
+    put("train.txt", all, 3 * LONG + TOO_LONG + 1);
+    CHECK_INT(prepare(to, &published, NULL, 0, &error), AP_DATA);
+    CHECK_TEXT(error.text, "train.txt:4: a line of more than 16777216 bytes");
+    CHECK_OK(prepare(to, &published, NULL, 1, &error));
+    char *whole = spell(cut_to, AP_TRAIN), *left = spell(to, AP_TRAIN);
+    CHECK(strlen(whole) > 2 * LONG && strcmp(whole, left) == 0);
+    free(whole), free(left);
 }
 
 static int count(const char *text, const char *part) {
@@ -228,5 +252,5 @@ static void test_end(void) {
     CHECK_INT(system(command), 0);
 }
 
-AP_TEST_MAIN(test_begin, test_windows_spell_the_documents, test_validation_is_drawn, test_malformed_text_is_named,
-             test_vocabularies, test_end)
+AP_TEST_MAIN(test_begin, test_windows_spell_the_documents, test_long_documents, test_validation_is_drawn,
+             test_malformed_text_is_named, test_vocabularies, test_end)

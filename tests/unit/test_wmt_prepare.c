@@ -98,7 +98,13 @@ static void test_malformed_text_is_named(void) {
     CHECK_INT(prepare("bad.h5", 0, &error), AP_DATA);
     CHECK_TEXT(error.text, "valid.de:2: byte 1, 0xc3, is not UTF-8");
     CHECK_INT(prepare("bad.h5", 1, &error), AP_OK); /* left out */
-    put("valid.en", "good\nbad\n");
+    static char longer[(1 << 20) + 32] = "gut\n";   /* line 2 is too long; the third pair stays */
+    memset(longer + 4, 'x', (1 << 20) + 1), strcat(longer, "\nauch gut\n");
+    put("valid.de", longer), put("valid.en", "good\nbad\ngood too\n");
+    CHECK_INT(prepare("long.h5", 0, &error), AP_DATA);
+    CHECK_TEXT(error.text, "valid.de:2: a line of more than 1048576 bytes");
+    CHECK_INT(prepare("long.h5", 1, &error), AP_OK);
+    put("valid.de", "gut\nschlecht\nauch gut\n"), put("valid.en", "good\nbad\n");
     CHECK_INT(prepare("uneven.h5", 0, &error), AP_DATA);
     CHECK_TEXT(error.text, "has 3 lines");
     put("valid.de", ""), put("valid.en", "");

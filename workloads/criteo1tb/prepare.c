@@ -165,7 +165,7 @@ static ap_status find_line(const file *f, int64_t lines, int64_t *offset, ap_err
     size_t n;
     AP_TRY(ap_lines_open(f->path, 0, &l, error));
     ap_status status = AP_OK;
-    while (status == AP_OK && line && ap_lines_count(l) < lines) status = ap_lines_next(l, &line, &n, error);
+    while (status == AP_OK && line && ap_lines_count(l) < lines) status = ap_lines_skim(l, &line, &n, error);
     *offset = ap_lines_offset(l);
     ap_lines_close(l);
     return status;
@@ -265,13 +265,17 @@ static ap_status read_rows(passage *p, ap_example *example, ap_part_output *outp
     const char *line;
     size_t n;
     AP_TRY(ap_example_reserve(example, AP_CRITEO1TB_FIELDS, ap_criteo1tb_generator.field, NULL, error));
+    while (!plain && ap_lines_count(p->lines) < p->range.first) {
+        AP_TRY(ap_lines_skim(p->lines, &line, &n, error));
+        if (!line) return AP_OK;
+    }
     while ((plain ? ap_lines_offset(p->lines) : ap_lines_count(p->lines)) < p->range.last) {
-        AP_TRY(ap_lines_next(p->lines, &line, &n, error));
-        if (!line) break;
-        if (!plain && ap_lines_count(p->lines) <= p->range.first) continue;
+        ap_status status = ap_lines_next(p->lines, &line, &n, error);
+        if (!line) return status;
         p->rows++;
-        ap_status status = ap_criteo1tb_row(line, n, example->data[AP_CRITEO1TB_FIELD_INPUTS],
-                                            example->data[AP_CRITEO1TB_FIELD_TARGETS], error);
+        if (status == AP_OK)
+            status = ap_criteo1tb_row(line, n, example->data[AP_CRITEO1TB_FIELD_INPUTS],
+                                      example->data[AP_CRITEO1TB_FIELD_TARGETS], error);
         if (status == AP_DATA) say_where(p, error);
         status = status == AP_OK ? ap_part_append(output, example, error) : ap_part_skip(output, error);
         if (status != AP_OK) return status;

@@ -221,9 +221,9 @@ static ap_status next_document(passage *p, const char **text, size_t *n, ap_erro
     json_decref(p->object);
     p->object = NULL, *text = NULL;
     if (p->file->plain && ap_lines_offset(p->lines) >= p->range.last) return AP_OK;
-    AP_TRY(ap_lines_next(p->lines, text, n, error));
-    if (!*text) return AP_OK;
-    const ap_status status = p->file->json ? from_json(p, text, n, error) : from_text(*text, n, error);
+    ap_status status = ap_lines_next(p->lines, text, n, error);
+    if (!*text) return status;
+    if (status == AP_OK) status = p->file->json ? from_json(p, text, n, error) : from_text(*text, n, error);
     if (status == AP_DATA) say_where(p, error);
     return status;
 }

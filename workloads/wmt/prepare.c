@@ -109,7 +109,7 @@ static void add_to_corpus(reader *r, const char *line, size_t n) {
 static ap_status unequal(text side[SIDES], ap_error *error) {
     for (int s = 0; s < SIDES; s++) {
         const char *line = "";
-        for (size_t n; line;) AP_TRY(ap_lines_next(side[s].lines, &line, &n, error));
+        for (size_t n; line;) AP_TRY(ap_lines_skim(side[s].lines, &line, &n, error));
     }
     return ap_fail(error, AP_DATA, "%s has %" PRId64 " lines, %s %" PRId64 " (each is the translation of the other's)",
                    side[0].path, number(&side[0]), side[1].path, number(&side[1]));
@@ -123,7 +123,7 @@ static ap_status scan(reader *r, int split, text side[SIDES], ap_error *error) {
         if (number(&side[0]) % LINES_A_PART == 0 && !add_run(r, split, side))
             return ap_fail(error, AP_ENVIRONMENT, "out of memory");
         for (int s = 0; s < SIDES; s++) {
-            AP_TRY(ap_lines_next(side[s].lines, &line[s], &n[s], error));
+            AP_TRY(ap_lines_skim(side[s].lines, &line[s], &n[s], error));
             if (line[s] && split == AP_TRAIN) add_to_corpus(r, line[s], n[s]);
         }
         if (!line[0] != !line[1]) return unequal(side, error);
@@ -206,15 +206,26 @@ static ap_status append(const cut *c, ap_example *example, ap_part_output *outpu
     return ap_part_append(output, example, error);
 }
 
+/* A line of each side. AP_DATA with both lines: one is too long, and the next pair can be had. */
+static ap_status next_pair(text side[SIDES], const char *line[SIDES], size_t n[SIDES], ap_error *error) {
+    ap_status status = AP_OK;
+    for (int s = 0; s < SIDES; s++) {
+        const ap_status got = ap_lines_next(side[s].lines, &line[s], &n[s], status == AP_OK ? error : NULL);
+        if (got != AP_OK && line[s] && status == AP_OK)
+            ap_context(error, "%s:%" PRId64, side[s].path, number(&side[s]));
+        if (got != AP_OK) status = got;
+        if (got == AP_OK && !line[s]) return ap_fail(error, AP_DATA, "%s: was changed meanwhile", side[s].path);
+    }
+    return status;
+}
+
 static ap_status read_run(const reader *r, const run *part, text side[SIDES], cut *c, ap_example *example,
                           ap_part_output *output, ap_error *error) {
     for (int64_t i = 0; i < part->count; i++) {
-        const char *line[SIDES];
+        const char *line[SIDES] = {NULL};
         size_t n[SIDES];
-        for (int s = 0; s < SIDES; s++) AP_TRY(ap_lines_next(side[s].lines, &line[s], &n[s], error));
-        if (!line[0] || !line[1])
-            return ap_fail(error, AP_DATA, "%s: was changed meanwhile", side[line[0] != NULL].path);
-        ap_status status = AP_OK;
+        ap_status status = next_pair(side, line, n, error);
+        if (!line[0] || !line[1]) return status;
         for (int s = 0; s < SIDES && status == AP_OK; s++) status = cut_line(r, &side[s], line[s], n[s], s, c, error);
         status = status == AP_OK ? append(c, example, output, error) : ap_part_skip(output, error);
         if (status != AP_OK) return status;
