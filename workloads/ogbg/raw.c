@@ -2,7 +2,7 @@
 
 #include "base/checked.h"
 #include "base/file.h"
-#include "data/gz.h"
+#include "data/lines.h"
 #include "workloads/ogbg/ogbg.h"
 
 #include <ctype.h>
@@ -15,43 +15,31 @@
 
 /* ---- lines of a CSV file */
 
-enum { BLOCK = 1 << 16, LONGEST = 1 << 16 };
-
 typedef struct csv {
     char path[AP_PATH];
-    ap_gz gz;
-    char *block;        /* [BLOCK] */
-    size_t held, taken; /* of block */
-    char *line;         /* [LONGEST], NUL-terminated, without its end */
-    int64_t number;     /* of the line, from 1 */
-    int64_t bytes;      /* read so far */
+    ap_lines *lines;
+    char line[AP_LONGEST_LINE + 1]; /* NUL-terminated, without its end */
 } csv;
 
 /* FOLDER/NAME.csv.gz, or FOLDER/NAME.csv. */
 static ap_status open_csv(const char *folder, const char *name, csv *c, ap_error *error) {
-    *c = (csv){0};
+    c->lines = NULL;
     AP_TRY(ap_path(c->path, error, "%s/%s.csv.gz", folder, name));
     if (!ap_file_exists(c->path)) AP_TRY(ap_path(c->path, error, "%s/%s.csv", folder, name));
     if (!ap_file_exists(c->path))
         return ap_fail(error, AP_IO, "%s: has neither %s.csv.gz nor %s.csv", folder, name, name);
-    c->block = malloc(BLOCK + LONGEST);
-    if (!c->block) return ap_fail(error, AP_ENVIRONMENT, "%s: out of memory", c->path);
-    c->line = c->block + BLOCK;
-    return ap_gz_open(c->path, "CSV", &c->gz, error);
+    return ap_lines_open(c->path, 0, &c->lines, error);
 }
 
 /* Ends with the file's name and digest behind `source`. */
 static void close_csv(csv *c, char *source, size_t size) {
-    if (source && c->gz.digest) {
-        char digest[AP_DIGEST_TEXT], *name = strrchr(c->path, '/') + 1;
-        ap_digest_text(ap_digest_stream_final(c->gz.digest), digest);
-        const size_t used = strlen(source);
-        snprintf(source + used, size - used, "%s%.*s xxh3_128=%s", used ? "; " : "", (int)strcspn(name, "."), name,
-                 digest);
-    }
-    if (c->gz.path) ap_gz_close(&c->gz);
-    free(c->block);
-    *c = (csv){0};
+    if (!c->lines) return;
+    char digest[AP_DIGEST_TEXT], *name = strrchr(c->path, '/') + 1;
+    ap_digest_text(ap_lines_digest(c->lines), digest);
+    const size_t used = strlen(source);
+    snprintf(source + used, size - used, "%s%.*s xxh3_128=%s", used ? "; " : "", (int)strcspn(name, "."), name, digest);
+    ap_lines_close(c->lines);
+    c->lines = NULL;
 }
 
 static ap_status wrong(const csv *c, ap_error *error, const char *format, ...) AP_PRINTF(3, 4);
@@ -61,34 +49,21 @@ static ap_status wrong(const csv *c, ap_error *error, const char *format, ...) {
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    return ap_fail(error, AP_DATA, "%s:%" PRId64 ": %s", c->path, c->number, text);
+    return ap_fail(error, AP_DATA, "%s:%" PRId64 ": %s", c->path, ap_lines_count(c->lines), text);
 }
 
 /* *there = false at the end of the file. */
 static ap_status next_line(csv *c, bool *there, ap_error *error) {
-    size_t n = 0;
-    *there = false;
-    for (;;) {
-        if (c->taken == c->held) {
-            AP_TRY(ap_gz_read(&c->gz, c->block, BLOCK, &c->held, error));
-            c->taken = 0;
-            c->bytes += (int64_t)c->held;
-            if (c->held == 0) break; /* a last line may lack its end */
-        }
-        *there = true;
-        const char *from = c->block + c->taken, *end = memchr(from, '\n', c->held - c->taken);
-        const size_t some = end ? (size_t)(end - from) : c->held - c->taken;
-        if (n == 0) c->number++;
-        if (n + some >= LONGEST) return wrong(c, error, "a line of more than %d characters", LONGEST - 1);
-        memcpy(c->line + n, from, some);
-        n += some, c->taken += some + (end != NULL);
-        if (end) {
-            if (n && c->line[n - 1] == '\r') n--;
-            break;
-        }
-    }
+    const char *line;
+    size_t n;
+    const ap_status status = ap_lines_next(c->lines, &line, &n, error);
+    *there = line != NULL;
+    if (status != AP_OK && line) return ap_context(error, "%s:%" PRId64, c->path, ap_lines_count(c->lines));
+    if (status != AP_OK || !line) return status;
+    if (memchr(line, 0, n)) return wrong(c, error, "a NUL byte");
+    memcpy(c->line, line, n);
     c->line[n] = 0;
-    return memchr(c->line, 0, n) ? wrong(c, error, "a NUL byte") : AP_OK;
+    return AP_OK;
 }
 
 /* A field that is a whole number in low .. high, behind *at, which moves on. */
@@ -151,7 +126,7 @@ static ap_status open_raw(reader *r, const char *name, ap_error *error) {
     return open_csv(r->folder, name, &r->file, error);
 }
 static void close_raw(reader *r) {
-    r->raw->bytes += r->file.bytes;
+    if (r->file.lines) r->raw->bytes += ap_lines_offset(r->file.lines);
     close_csv(&r->file, r->raw->source, sizeof r->raw->source);
 }
 
