@@ -491,11 +491,16 @@ static ap_status join_part(join *j, int64_t index, ap_error *error) {
 
 static ap_status join_split(join *j, ap_split split, int64_t *next, ap_error *error) {
     const ap_prepare_plan *plan = j->p->plan;
-    int64_t count = 0, total[AP_MAX_FIELDS] = {0}, end = *next;
+    int64_t count = 0, skipped = 0, left_out = 0, total[AP_MAX_FIELDS] = {0}, end = *next;
     for (; end < plan->parts && plan->part[end].split == split; end++) {
-        count += j->part[end].examples;
+        count += j->part[end].examples, skipped += j->part[end].skipped, left_out += j->part[end].left_out;
         for (int f = 0; f < AP_MAX_FIELDS; f++) total[f] += j->part[end].total[f];
     }
+    if (end > *next && count == 0 && skipped + left_out > 0)
+        return ap_fail(error, AP_DATA,
+                       "%s: no example is left: %" PRId64 " malformed (--skip-bad), %" PRId64 " left out by the "
+                       "published rules: the split is empty",
+                       ap_split_names[split], skipped, left_out);
     if (plan->window) {
         if (end > *next && total[0] < plan->window)
             return ap_fail(error, AP_DATA, "%s has %" PRId64 " %s in all, an example %" PRId64 ": the split is empty",

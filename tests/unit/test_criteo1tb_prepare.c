@@ -270,6 +270,10 @@ static void test_malformed_files(void) {
     take("test.tsv.gz");
     CHECK_INT(prepare(to, published, 1, &error), AP_IO);
     CHECK_TEXT(error.text, "/test.tsv: is missing, plain, .gz and .xz");
+    put("test.tsv", "1\n2\n");
+    CHECK_INT(prepare(to, published, 3, &error), AP_DATA);
+    CHECK_TEXT(error.text, "test: no example is left: 2 malformed (--skip-bad), 0 left out");
+    CHECK(access(to, F_OK) != 0);
     /* a long line is left out as any other, also where a part begins within it */
     put_rows("test.tsv", 45, 3);
     file = fopen(strcat(strcpy(path, from), "/test.tsv"), "a");
