@@ -103,7 +103,8 @@ enum { AP_SPEECH_AUDIO, AP_SPEECH_TARGETS, AP_SPEECH_FIELDS };
             {.name = "targets", .type = AP_I32, .rank = 1, .shape = {-1}},                                             \
     }
 /* Rows are padded to what the longest utterance of the shard needs, in a way that gives the same numbers as padding all
- * to max_samples: the alignment of the strided convolutions is kept, and two frames of silence behind. */
+ * to max_samples: the alignment of the strided convolutions is kept, and two frames of silence behind. The same bits,
+ * but for the gradients of these convolutions, whose chunks of positions are others. */
 ap_collate ap_speech_collate;
 extern const ap_generator ap_speech_generator; /* synthetic.c */
 ap_status ap_speech_attach(void *model, const ap_dataset *dataset, ap_error *error);
