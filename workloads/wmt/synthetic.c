@@ -6,13 +6,13 @@
  *   agreement    source: article and adjective agree with the noun's gender (a property of the word) and with its case;
  *                target: the verb agrees with the number of the subject, articles do not agree with anything
  *   compounds    some source nouns become two target words; some source words have two meanings, told apart by the verb
- * A clause may be followed by "and" and another one. Words are drawn with a Zipf-like rank; a sentence is a function of
- * (seed, split, index). Integer arithmetic on Philox draws only. */
+ * A sentence is one to three clauses, joined by "and". Words are drawn with a Zipf-like rank; a sentence is a function
+ * of (seed, split, index). Integer arithmetic on Philox draws only. */
 #include "workloads/wmt/wmt.h"
 
 #include "base/random.h"
 
-enum { MOST = 64 };
+enum { MOST = 64, MOST_CLAUSES = 3 };
 
 typedef struct writer {
     ap_random stream;
@@ -74,9 +74,9 @@ static void say_source_phrase(writer *w, noun_phrase p, int64_t role) {
     say(w, SOURCE, word(w, SOURCE_NOUN, 2 * p.noun + p.plural));
 }
 
-/* verb: tells which of two meanings every fifth noun has as an object. */
+/* verb: tells which of two meanings every second noun has as an object. */
 static void say_target_phrase(writer *w, noun_phrase p, int64_t verb) {
-    const bool other = p.noun % 5 == 0 && verb % 2 == 1;
+    const bool other = p.noun % 2 == 0 && verb % 3 == 1;
     say(w, TARGET, TARGET_THE + p.plural);
     if (p.adjective >= 0) say(w, TARGET, word(w, TARGET_ADJECTIVE, p.adjective));
     if (p.noun % 4 == 1) say(w, TARGET, word(w, TARGET_ADJECTIVE, w->words / 3 + p.noun));
@@ -109,9 +109,8 @@ static ap_status generate(const void *model, uint64_t seed, ap_split split, int6
     if (w.words < 6)
         return ap_fail(error, AP_CONFIG, "ntoken = %lld (the synthetic languages need %d or more)",
                        (long long)m->ntoken, OPEN + 6 * CLASSES);
-    say_clause(&w);
-    if (draw(&w, 4) == 0) {
-        say(&w, SOURCE, SOURCE_AND), say(&w, TARGET, TARGET_AND);
+    for (int64_t clause = 0, clauses = 1 + draw(&w, MOST_CLAUSES); clause < clauses; clause++) {
+        if (clause > 0) say(&w, SOURCE, SOURCE_AND), say(&w, TARGET, TARGET_AND);
         say_clause(&w);
     }
     int64_t lengths[AP_WMT_FIELDS];
