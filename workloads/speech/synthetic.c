@@ -80,7 +80,7 @@ static bool append(draws *d, utterance *u, int64_t most_samples, char c) {
 static utterance draw_utterance(draws *d, int64_t most_samples) {
     utterance u = {.pitch = uniform(d, 85, 240), .tract = uniform(d, 0.85, 1.18), .rate = uniform(d, 0.8, 1.25)};
     u.loudness = uniform(d, 0.1, 0.5);
-    u.noise = u.loudness * uniform(d, 0.005, 0.06);
+    u.noise = u.loudness * uniform(d, 0.02, 0.4);
     u.start[0] = (int64_t)(uniform(d, 0.02, 0.12) * AP_SPEECH_RATE);
     const int64_t few = 1 + (int64_t)uniform(d, 0, FEW_WORDS), words = most_samples < LONG_ROW ? few : MOST_WORDS;
     for (int64_t w = 0; w < words; w++) {
