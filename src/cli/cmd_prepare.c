@@ -41,7 +41,7 @@ static void print_summary(const char *path, const ap_dataset *dataset) {
 static ap_status report(const ap_workload *workload, const arguments *a, bool there, const ap_crew_totals *totals,
                         ap_error *error) {
     ap_dataset *dataset;
-    AP_TRY(ap_dataset_open(a->to, workload->name, workload->fields, workload->field, &dataset, error));
+    AP_TRY(ap_workload_open_data(workload, a->to, &dataset, error));
     if (there) printf("already there: %s was made from the same files\n", a->to);
     print_summary(a->to, dataset);
     ap_dataset_close(dataset);
@@ -66,7 +66,7 @@ static ap_status prepare_in_parts(const ap_workload *workload, const arguments *
                                   bool *there, ap_crew_totals *totals, ap_error *error) {
     ap_prepare_plan plan = {0};
     ap_prepare_target target = {.to = a->to,
-                                .workload = workload->name,
+                                .workload = ap_workload_packed_as(workload),
                                 .data_set = a->name,
                                 .fields = workload->fields,
                                 .field = workload->field,
@@ -112,7 +112,7 @@ static ap_status check(const ap_workload *workload, const char *path, ap_error *
     ap_digest digest;
     ap_dataset *dataset;
     AP_TRY(ap_h5_check_seal(path, "data", &digest, error)); /* the whole digest, whatever the size */
-    AP_TRY(ap_dataset_open(path, workload->name, workload->fields, workload->field, &dataset, error));
+    AP_TRY(ap_workload_open_data(workload, path, &dataset, error));
     ap_status status = read_all(dataset, error);
     if (status == AP_OK) {
         print_summary(path, dataset);

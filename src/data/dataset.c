@@ -211,7 +211,8 @@ static ap_status check_attributes(ap_dataset *dataset, hid_t file, const char *w
     AP_TRY(ap_h5_get_text(file, "/", "workload", &made_for, error));
     ap_status status = AP_OK;
     if (strcmp(made_for, workload) != 0)
-        status = ap_fail(error, AP_DATA, "prepared for workload \"%s\", not for \"%s\"", made_for, workload);
+        status =
+            ap_fail(error, AP_DATA, "its data is that of \"%s\", not of \"%s\"; prepare it again", made_for, workload);
     free(made_for);
     AP_TRY(status);
     AP_TRY(ap_h5_get_text(file, "/", "data_set", &dataset->name_text, error));

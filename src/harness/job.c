@@ -138,8 +138,7 @@ static ap_status open_workload(ap_job *job, const ap_section *section, ap_job_wo
     bool synthetic = !strcmp(w->data, "synthetic");
     if (!synthetic) {
         char path[AP_PATH];
-        if (resolve(job, w->data, path, error) ||
-            ap_dataset_open(path, workload->name, workload->fields, workload->field, &w->dataset, error))
+        if (resolve(job, w->data, path, error) || ap_workload_open_data(workload, path, &w->dataset, error))
             return locate(job, section, "data", error);
         dataset = ap_dataset_name(w->dataset);
     }

@@ -57,7 +57,7 @@ ap_status ap_pace_problem(const char *name, const char *scale, const char *data,
     if (!data && !w->generator)
         return ap_fail(error, AP_CONFIG, "workload %s has no synthetic data: name a packed file", name);
     *dataset = NULL;
-    if (data) AP_TRY(ap_dataset_open(data, w->name, w->fields, w->field, dataset, error));
+    if (data) AP_TRY(ap_workload_open_data(w, data, dataset, error));
     const char *targets = *dataset ? ap_dataset_name(*dataset) : search.synthetic ? "synthetic" : search.first;
     ap_status status = ap_problem_open(w, scale, variant, targets, NULL, problem, error);
     if (!status) {

@@ -168,6 +168,14 @@ static ap_status apply_variant(const ap_workload *workload, const ap_section *ro
                    name);
 }
 
+const char *ap_workload_packed_as(const ap_workload *workload) {
+    return workload->packed_as ? workload->packed_as : workload->name;
+}
+
+ap_status ap_workload_open_data(const ap_workload *workload, const char *path, ap_dataset **dataset, ap_error *error) {
+    return ap_dataset_open(path, ap_workload_packed_as(workload), workload->fields, workload->field, dataset, error);
+}
+
 ap_status ap_workload_model(const ap_workload *workload, const char *variant, void *model, ap_error *error) {
     const char *known;
     AP_TRY(check_variant(workload, variant, &known, error));

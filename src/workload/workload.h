@@ -85,7 +85,9 @@ typedef struct ap_workload {
     const char *metric_names[AP_MAX_METRICS]; /* "accuracy", "loss": column names of the records */
     void (*metrics)(const double *sums, int64_t examples, double *metrics);
 
-    /* Data. */
+    /* Data. packed_as: the name in packed files; workloads with the same one train on the same files, and have the same
+     * fields, generator and plan. NULL: the workload's name. */
+    const char *packed_as;
     int fields;
     ap_field field[AP_MAX_FIELDS];
     ap_collate *collate;
@@ -135,6 +137,10 @@ ap_status ap_workload_find(const char *name, const ap_workload **workload, ap_er
 /* The same for WORKLOAD or WORKLOAD_VARIANT; *variant is "" for the base. */
 ap_status ap_workload_find_label(const char *label, const ap_workload **workload, const char **variant,
                                  ap_error *error);
+/* The name in its packed files (packed_as). */
+const char *ap_workload_packed_as(const ap_workload *workload);
+/* ap_dataset_open for a file that was prepared for this workload, or for one that shares its files. */
+ap_status ap_workload_open_data(const ap_workload *workload, const char *path, ap_dataset **dataset, ap_error *error);
 /* The defaults of the model's options with what the variant changes, into model_size bytes that hold nothing yet. Ends
  * with ap_options_free (also after a failure). */
 ap_status ap_workload_model(const ap_workload *workload, const char *variant, void *model, ap_error *error);

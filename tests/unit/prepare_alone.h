@@ -8,7 +8,7 @@ static inline ap_status prepare_alone(const ap_workload *workload, const ap_prep
                                       ap_error *error) {
     ap_prepare_plan plan = {0};
     ap_prepare_target target = {.to = options->to,
-                                .workload = workload->name,
+                                .workload = ap_workload_packed_as(workload),
                                 .data_set = options->name,
                                 .fields = workload->fields,
                                 .field = workload->field,

@@ -155,7 +155,7 @@ static ap_status prepare(const char *to, const ap_criteo1tb_cut *cut, int64_t sk
     const ap_workload *w = &ap_workload_criteo1tb;
     const ap_prepare_options options = {.from = from, .to = to};
     const ap_prepare_target target = {
-        .to = to, .workload = w->name, .fields = w->fields, .field = w->field, .skip_bad = skip_bad};
+        .to = to, .workload = ap_workload_packed_as(w), .fields = w->fields, .field = w->field, .skip_bad = skip_bad};
     ap_prepare_plan plan = {0};
     *error = (ap_error){0};
     ap_status status = ap_criteo1tb_plan_cut(&options, cut, &plan, error);

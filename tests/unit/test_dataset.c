@@ -273,7 +273,7 @@ static void check_open_as(const char *path, const char *workload, int fields, co
 static void test_other_workload_or_fields(void) {
     const char *path = sample_pack("a.h5");
     ap_field field[SAMPLE_FIELDS];
-    check_open_as(path, "mnist", SAMPLE_FIELDS, sample_field, "prepared for workload \"sample\", not for \"mnist\"");
+    check_open_as(path, "mnist", SAMPLE_FIELDS, sample_field, "its data is that of \"sample\", not of \"mnist\"");
     check_open_as(path, "sample", SAMPLE_FIELDS - 1, sample_field, "5 members");
 #define OTHER(change, text)                                                                                            \
     memcpy(field, sample_field, sizeof field), change, check_open_as(path, "sample", SAMPLE_FIELDS, field, text)

@@ -56,7 +56,7 @@ static ap_status prepare(const char *to, const ap_lm_cut *cut, const char *vocab
     const ap_finewebedu_lm_model model = {.seq_len = SEQUENCE, .vocab_size = TOKENS};
     const ap_prepare_options options = {.from = from, .to = to, .vocabulary = vocabulary, .model = &model};
     const ap_prepare_target target = {
-        .to = to, .workload = w->name, .fields = w->fields, .field = w->field, .skip_bad = skip_bad};
+        .to = to, .workload = ap_workload_packed_as(w), .fields = w->fields, .field = w->field, .skip_bad = skip_bad};
     ap_prepare_plan plan = {0};
     *error = (ap_error){0};
     ap_status status = ap_lm_plan_cut(&options, cut, &plan, error);

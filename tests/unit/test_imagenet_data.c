@@ -115,7 +115,7 @@ static void test_idx_files(void) {
     ap_dataset *dataset = NULL;
     publish(12, SIDE, 0);
     CHECK_OK(prepare(&error));
-    CHECK_OK(ap_dataset_open(scratch("packed.h5"), "imagenet_vit", AP_IMAGENET_FIELDS, ap_imagenet_generator.field,
+    CHECK_OK(ap_dataset_open(scratch("packed.h5"), "imagenet", AP_IMAGENET_FIELDS, ap_imagenet_generator.field,
                              &dataset, &error));
     if (!dataset) exit(1);
     CHECK_TEXT(ap_dataset_name(dataset), "fashion-mnist");

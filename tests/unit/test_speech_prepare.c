@@ -26,9 +26,9 @@ static ap_status prepare(const char *from, const char *to, int64_t skip_bad) {
 }
 static ap_dataset *open_packed(const char *name) {
     ap_dataset *dataset = NULL;
-    CHECK_INT(ap_dataset_open(in_folder(name), "librispeech_conformer", AP_SPEECH_FIELDS, ap_speech_generator.field,
-                              &dataset, &error),
-              AP_OK);
+    CHECK_INT(
+        ap_dataset_open(in_folder(name), "librispeech", AP_SPEECH_FIELDS, ap_speech_generator.field, &dataset, &error),
+        AP_OK);
     if (!dataset) printf("%s\n", error.text), exit(1);
     return dataset;
 }

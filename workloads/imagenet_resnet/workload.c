@@ -17,6 +17,7 @@ const ap_workload ap_workload_imagenet_resnet = {
     .define = ap_imagenet_resnet_define,
     .forward = ap_imagenet_resnet_forward,
     AP_CLASSIFICATION,
+    .packed_as = "imagenet",
     .fields = AP_IMAGENET_FIELDS,
     .field = AP_IMAGENET_FIELD_LIST,
     .collate = ap_imagenet_collate,

@@ -115,9 +115,9 @@ ap_status ap_speech_plan(const ap_prepare_options *options, ap_prepare_plan *pla
     .front_end_name = "features", .front_end = ap_speech_front_end, .logit_weights = ap_speech_logit_weights,          \
     .loss = ap_speech_loss, .sum_count = AP_SPEECH_SUMS, .evaluate = ap_speech_evaluate,                               \
     .metric_count = AP_SPEECH_METRICS, .target_metric = 0, .metric_names = {"wer", "wer_plain", "ctc_loss"},           \
-    .metrics = ap_speech_metrics, .fields = AP_SPEECH_FIELDS, .field = AP_SPEECH_FIELD_LIST,                           \
-    .collate = ap_speech_collate, .attach = ap_speech_attach, .generator = &ap_speech_generator,                       \
-    .plan = ap_speech_plan,                                                                                            \
+    .metrics = ap_speech_metrics, .packed_as = "librispeech", .fields = AP_SPEECH_FIELDS,                              \
+    .field = AP_SPEECH_FIELD_LIST, .collate = ap_speech_collate, .attach = ap_speech_attach,                           \
+    .generator = &ap_speech_generator, .plan = ap_speech_plan,                                                         \
     .prepare_help = "folder with LibriSpeech's train-clean-100 .. test-clean, or with train, valid, test of that form"
 
 #endif
