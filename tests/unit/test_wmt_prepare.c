@@ -41,12 +41,14 @@ static void write_all(void) {
     write_text("test.de", SMALL, 5), write_text("test.en", SMALL, 6);
 }
 
+static const ap_wmt_model model = {.ntoken = 32000};
+
 static ap_status prepare(const char *to, int64_t skip_bad, ap_error *error) {
     const ap_workload *w;
     char path[256];
     snprintf(path, sizeof path, "%s/%s", folder, to);
     CHECK_INT(ap_workload_find("wmt", &w, NULL), AP_OK);
-    return prepare_alone(w, &(ap_prepare_options){.from = folder, .to = path}, skip_bad, error);
+    return prepare_alone(w, &(ap_prepare_options){.from = folder, .to = path, .model = &model}, skip_bad, error);
 }
 
 static void test_tokens_spell_the_text(void) {
@@ -84,6 +86,21 @@ static void test_tokens_spell_the_text(void) {
     ap_example_free(&e);
     ap_vocabulary_close(&v);
     ap_dataset_close(dataset);
+}
+
+/* A text has only so many pieces. */
+static void test_more_pieces_than_the_text_has(void) {
+    static const char text[] = "ba du\nba gu\ndu gu ba\n";
+    ap_error error = {0};
+    ap_pieces *pieces;
+    CHECK_INT(ap_pieces_train(text, sizeof text - 1, 32000, &pieces, &error), AP_OK);
+    char *list = ap_pieces_list(pieces);
+    int64_t count = 0;
+    for (const char *c = list; *c; c++) count += *c == '\n';
+    CHECK(strstr(list, "du\n") != NULL);
+    CHECK(count > 3 && count < 40);
+    free(list);
+    ap_pieces_free(pieces);
 }
 
 static void put(const char *name, const char *text) {
@@ -135,4 +152,5 @@ static void test_end(void) {
     CHECK_INT(system(command), 0);
 }
 
-AP_TEST_MAIN(test_begin, test_tokens_spell_the_text, test_malformed_text_is_named, test_end)
+AP_TEST_MAIN(test_begin, test_tokens_spell_the_text, test_more_pieces_than_the_text_has, test_malformed_text_is_named,
+             test_end)

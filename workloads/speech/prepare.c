@@ -193,7 +193,7 @@ static ap_status train_pieces(reader *r, ap_error *error) {
         status = add_words(&c->chapter[i], corpus, &bytes, &full, error);
     if (status == AP_OK) status = ap_pieces_train(corpus, bytes, PIECES, &r->pieces, error);
     free(corpus);
-    snprintf(r->tokens, sizeof r->tokens, "%d pieces trained on %" PRId64 " bytes", PIECES, bytes);
+    snprintf(r->tokens, sizeof r->tokens, "up to %d pieces trained on %" PRId64 " bytes", PIECES, bytes);
     return status;
 }
 

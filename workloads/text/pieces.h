@@ -16,8 +16,8 @@ bool ap_pieces_available(void);
 
 typedef struct ap_pieces ap_pieces;
 /* Trains a unigram model as published: character coverage 1, ids 0 unknown, 1 beginning, 2 end. text: sentences with a
- * line break behind each, `bytes` long. One thread, no random numbers: the same text gives the same pieces. AP_DATA:
- * the text is too small for so many pieces. */
+ * line break behind each, `bytes` long. Of a text that is too small for so many pieces, as many as it has. One thread,
+ * no random numbers: the same text gives the same pieces. AP_DATA: there is no text. */
 ap_status ap_pieces_train(const char *text, int64_t bytes, int64_t vocabulary, ap_pieces **pieces, ap_error *error);
 /* A model file as SentencePiece writes it. AP_DATA: it is none, or its ids 0, 1, 2 are not those above. */
 ap_status ap_pieces_load(const char *path, ap_pieces **pieces, ap_error *error);

@@ -50,6 +50,7 @@ ap_status train(const char *text, int64_t bytes, int64_t vocabulary, ap_pieces *
     std::string model;
     const auto trained = sentencepiece::SentencePieceTrainer::Train({{"model_type", "unigram"},
                                                                      {"vocab_size", std::to_string(vocabulary)},
+                                                                     {"hard_vocab_limit", "false"},
                                                                      {"character_coverage", "1.0"},
                                                                      {"num_threads", "1"},
                                                                      {"minloglevel", "2"}},

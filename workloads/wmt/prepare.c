@@ -17,14 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    LINES_A_PART = 32768,
-    LONGEST = 256,
-    LONGEST_LINE = 1 << 20,
-    CORPUS = 10000000,
-    PUBLISHED = 32000,
-    SMALL = 1024
-};
+enum { LINES_A_PART = 32768, LONGEST = 256, LONGEST_LINE = 1 << 20, CORPUS = 10000000, SMALL = 1024 };
 enum { SIDES = 2 };
 static const char *const languages[SIDES] = {"de", "en"};
 static const char *const names[AP_SPLITS] = {"train", "valid", "test"};
@@ -167,9 +160,10 @@ static ap_status make_pieces(reader *r, const ap_prepare_options *options, ap_er
         snprintf(r->source + used, sizeof r->source - used, "pieces of %s", slash ? slash + 1 : path);
         return ap_pieces_load(path, &r->pieces, error);
     }
-    const int64_t vocabulary = r->corpus_bytes >= CORPUS ? PUBLISHED : SMALL;
-    snprintf(r->source + used, sizeof r->source - used, "%" PRId64 " pieces trained on %" PRId64 " bytes", vocabulary,
-             r->corpus_bytes);
+    const ap_wmt_model *model = options->model;
+    const int64_t vocabulary = r->corpus_bytes >= CORPUS ? model->ntoken : SMALL;
+    snprintf(r->source + used, sizeof r->source - used, "up to %" PRId64 " pieces trained on %" PRId64 " bytes",
+             vocabulary, r->corpus_bytes);
     return ap_pieces_train(r->corpus, r->corpus_bytes, vocabulary, &r->pieces, error);
 }
 
