@@ -55,6 +55,9 @@ while [ $launches -lt 200 ]; do
     if [ ${#ranks[@]} -gt 0 ] && kill -9 "${ranks[RANDOM % ${#ranks[@]}]}" 2>/dev/null; then
       done_kills=$((done_kills + 1))
       compgen -G "$trial/.*.tmp" >/dev/null && inside=$((inside + 1))
+      # mpirun itself can hang when a rank dies while it connects ("PMIX ERROR: UNREACHABLE"): it is killed as well then
+      for _ in $(seq 1 600); do kill -0 $launcher 2>/dev/null || break; sleep 0.1; done
+      kill -9 $launcher "${ranks[@]}" 2>/dev/null && echo "launch $launches: mpirun did not end after a kill"
     fi
   fi
   wait $launcher
