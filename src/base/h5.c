@@ -31,6 +31,11 @@ static void library_open(void) {
     H5Eset_auto2(H5E_DEFAULT, NULL, NULL);
 }
 
+void ap_h5_version(unsigned *major, unsigned *minor, unsigned *release) {
+    library_open();
+    H5get_libversion(major, minor, release);
+}
+
 /* An id that is closed when its variable goes out of scope, after the error text has been made. */
 static void close_id(const hid_t *id) {
     if (*id >= 0) H5Idec_ref(*id);

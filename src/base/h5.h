@@ -23,6 +23,10 @@ typedef enum ap_dtype { AP_F32, AP_F64, AP_I64, AP_I32, AP_U8, AP_U64, AP_I16 } 
 size_t ap_dtype_size(ap_dtype type);
 const char *ap_dtype_name(ap_dtype type); /* "float32", ... */
 
+/* Of the library that is running. Not H5get_libversion: whoever uses HDF5 before this module does has its clean-up at
+ * process exit, which can crash (h5.c). */
+void ap_h5_version(unsigned *major, unsigned *minor, unsigned *release);
+
 /* ---- writing */
 typedef struct ap_h5_writer ap_h5_writer;
 /* The file is built in memory and written at commit, so a full disk or a kill can only make the commit fail; it takes

@@ -153,7 +153,7 @@ static void find_hdf5(const char *folder, ap_findings *findings) {
     hid_t file;
     const double number = 1;
     const int64_t one = 1;
-    H5get_libversion(&major, &minor, &release);
+    ap_h5_version(&major, &minor, &release);
     ap_status status = ap_path(path, &error, "%s/result.h5", folder);
     if (!status) status = ap_h5_create(path, "result", &writer, &error);
     if (!status) {

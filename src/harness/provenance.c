@@ -1,11 +1,11 @@
 #include "harness/provenance.h"
 #include "base/clock.h"
+#include "base/h5.h"
 #include "build_facts.h"
 #include "source_revision.h"
 #include "tensor/kernels/gemm.h"
 #include "tensor/kernels/isa.h"
 #include <gnu/libc-version.h>
-#include <hdf5.h>
 #include <mpi.h>
 #include <sched.h>
 #include <stdarg.h>
@@ -82,7 +82,7 @@ static void set_libraries(ap_provenance *p) {
     ap_provenance_set(p, "openblas_core", "%s", ap_blas_core());
     ap_provenance_set(p, "openblas_threads", "%d", openblas_get_num_threads());
     unsigned major = 0, minor = 0, release = 0;
-    H5get_libversion(&major, &minor, &release);
+    ap_h5_version(&major, &minor, &release);
 #ifdef H5_HAVE_PARALLEL
     const char *build = "parallel";
 #else
