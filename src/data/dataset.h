@@ -61,7 +61,7 @@ typedef struct ap_dataset ap_dataset;
 extern size_t ap_dataset_memory_limit;
 
 /* Opens a packed file: checks the seal (whole digest up to 1 GiB; above that the size, and each example's digest as it
- * is read), that it was prepared for `workload`, that its fields equal `field` (names, types, shapes), and that every
+ * is read), that it was packed as `workload`, that its fields equal `field` (names, types, shapes), and that every
  * extent lies within the file. Copies `field`, borrows the names in it. AP_DATA says what is wrong with the file; AP_IO
  * if it cannot be read. Not collective. Main thread only (libhdf5). */
 ap_status ap_dataset_open(const char *path, const char *workload, int fields, const ap_field *field,
